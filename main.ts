@@ -1,0 +1,38 @@
+/**
+ * Picks the mode and turns its end into an exit status. Everything else is loaded only when it is needed: what
+ * `version` does not use, it does not wait for.
+ */
+import meta from "./deno.json" with { type: "json" };
+
+const program = `plakar-proxmox ${meta.version}`;
+
+async function main(args: readonly string[]): Promise<number> {
+  const { processTerminal } = await import("./src/cli/terminal.ts");
+  const terminal = processTerminal();
+  if (args.length === 1 && (args[0] === "version" || args[0] === "--version")) {
+    await terminal.out(program);
+    return 0;
+  }
+  const { runCli } = await import("./src/cli/program.ts");
+  return await runCli(args, {
+    terminal,
+    environment: Deno.env.toObject(),
+    program,
+    now: () => new Date(),
+    leave: (status) => Deno.exit(status),
+  });
+}
+
+/** One sentence for what nobody caught, never a stack of paths inside of the binary. */
+function failUnexpectedly(error: unknown): never {
+  const message = error instanceof Error ? error.message : String(error);
+  Deno.stderr.writeSync(
+    new TextEncoder().encode(`Failed unexpectedly: ${message.replaceAll(/\s+/g, " ")}\n`),
+  );
+  Deno.exit(1);
+}
+
+globalThis.addEventListener("unhandledrejection", (event) => failUnexpectedly(event.reason));
+globalThis.addEventListener("error", (event) => failUnexpectedly(event.error));
+
+if (import.meta.main) Deno.exit(await main(Deno.args).catch(failUnexpectedly));

@@ -1,0 +1,81 @@
+/** The tables of options and flags, from the option table and the declarations of the commands. */
+import { Command, type Option } from "commander";
+import { declareBackup } from "../src/cli/backup.ts";
+import { declareGuests } from "../src/cli/guests.ts";
+import { declareList } from "../src/cli/list.ts";
+import { declareRestore } from "../src/cli/restore.ts";
+import { declareVerify } from "../src/cli/verify.ts";
+import { flagName } from "../src/config/doors.ts";
+import { OPTION_GROUPS, type OptionSpec, type Side } from "../src/config/options.ts";
+import { code, plain, table } from "./markdown.ts";
+
+type Group = { [S in Side]: keyof typeof OPTION_GROUPS[S] }[Side] & string;
+type OptionBlock = "options-selection" | "options-backup" | "options-restore" | "options-where";
+
+/** The table that tells a group; the group of `list` and `verify` is told with their other flags. */
+const BLOCK_OF: Readonly<Record<Group, OptionBlock | "flags">> = {
+  select: "options-selection",
+  dump: "options-backup",
+  choose: "options-restore",
+  guestRestore: "options-restore",
+  reach: "options-where",
+  narrow: "flags",
+};
+
+interface Declared {
+  declare: (command: Command) => void;
+  side: Side;
+}
+
+const COMMANDS: Readonly<Record<string, Declared>> = {
+  guests: { declare: declareGuests, side: "guests" },
+  backup: { declare: declareBackup, side: "backup" },
+  restore: { declare: declareRestore, side: "restore" },
+  list: { declare: declareList, side: "store" },
+  verify: { declare: declareVerify, side: "store" },
+};
+
+/** Every option of the block's groups: key, flag, values, default, meaning. A dash: no default of ours. */
+export function optionTable(block: OptionBlock): string {
+  const rows = Object.entries(optionsOf(block)).map(([key, spec]) => [
+    code(key),
+    code(flagName(key)),
+    valuesText(spec),
+    spec.default === undefined ? "–" : code(spec.default),
+    plain(spec.text),
+  ]);
+  return table(["key", "flag", "values", "default", "meaning"], rows);
+}
+
+function optionsOf(block: OptionBlock): Record<string, OptionSpec> {
+  const groups = Object.values(OPTION_GROUPS).flatMap((side) => Object.entries(side));
+  const told = groups.filter(([name]) => BLOCK_OF[name as Group] === block).map(([, options]) => options);
+  return Object.assign({}, ...told) as Record<string, OptionSpec>;
+}
+
+/** The words of a closed list, else what the value is. */
+function valuesText({ kind }: OptionSpec): string {
+  const words = kind.json.enum;
+  return Array.isArray(words) ? words.map((word) => code(String(word))).join(", ") : code(kind.placeholder);
+}
+
+/** The flags of each command that no option table tells. */
+export function flagTable(): string {
+  const rows = Object.entries(COMMANDS).flatMap(([name, { declare, side }]) => {
+    const command = new Command(name);
+    declare(command);
+    const told = flagsInTables(side);
+    return command.options.filter(({ long }) => !told.has(long ?? ""))
+      .map((option) => [code(name), code(option.flags), meaningOf(option)]);
+  });
+  return table(["command", "flag", "meaning"], rows);
+}
+
+function flagsInTables(side: Side): Set<string> {
+  const groups = Object.entries(OPTION_GROUPS[side]).filter(([name]) => BLOCK_OF[name as Group] !== "flags");
+  return new Set(groups.flatMap(([, options]) => Object.keys(options).map(flagName)));
+}
+
+function meaningOf({ description, mandatory }: Option): string {
+  return plain(description) + (mandatory ? " (required)" : "");
+}

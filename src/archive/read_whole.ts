@@ -1,0 +1,34 @@
+import { createHash } from "node:crypto";
+import { BUFFER_BYTES, type ByteSource } from "../core/bytes.ts";
+import type { ArchiveCheck, ArchiveContents } from "./contents.ts";
+
+/**
+ * Reads an archive from its first byte to its last through a check and sha256.
+ * `beside` sees each chunk while the check works on it. On any failure source and check are cancelled.
+ *
+ * @throws {ArchiveDamage} unless the archive is whole
+ */
+export async function readWhole(
+  source: ByteSource,
+  check: ArchiveCheck,
+  beside?: (chunk: Uint8Array) => Promise<void>,
+): Promise<{ contents: ArchiveContents; sha256: string }> {
+  const hash = createHash("sha256");
+  try {
+    let buffer = new ArrayBuffer(BUFFER_BYTES);
+    for (;;) {
+      const chunk = await source.read(new Uint8Array(buffer));
+      if (chunk.byteLength === 0) break;
+      const meanwhile = beside?.(chunk);
+      meanwhile?.catch(() => {}); // awaited below, after the work that runs beside it
+      hash.update(chunk);
+      await check.push(chunk);
+      await meanwhile;
+      buffer = chunk.buffer;
+    }
+    return { contents: await check.end(), sha256: hash.digest("hex") };
+  } catch (error) {
+    await Promise.allSettled([source.cancel(error), check.cancel(error)]);
+    throw error;
+  }
+}

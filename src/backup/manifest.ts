@@ -1,0 +1,53 @@
+import { notHeld } from "../archive/guest_volumes.ts";
+import type { Guest } from "../core/guest.ts";
+import { FORM_VERSION, type Manifest, type ManifestGuest } from "../core/snapshot.ts";
+import type { ProxmoxNode } from "../proxmox/cluster.ts";
+import { guestConfig, guestSnapshots } from "../proxmox/guest_control.ts";
+
+/**
+ * Describes guests for the manifest: what they are, their configuration, and what a backup of them does not
+ * hold. A configuration that cannot be read is left out: the dump itself will tell what is wrong.
+ */
+export async function describeGuests(node: ProxmoxNode, guests: readonly Guest[]): Promise<ManifestGuest[]> {
+  const described: ManifestGuest[] = [];
+  for (const guest of guests) described.push(await describeGuest(node, guest));
+  return described;
+}
+
+async function describeGuest(node: ProxmoxNode, guest: Guest): Promise<ManifestGuest> {
+  const { vmid, kind, name, status, template, pool, tags } = guest;
+  const config = await guestConfig(node, guest).catch(() => undefined);
+  const snapshots = config ? await guestSnapshots(node, guest, config) : [];
+  return {
+    vmid,
+    kind,
+    node: guest.node,
+    status,
+    template,
+    tags,
+    ...(name !== undefined ? { name } : {}),
+    ...(pool !== undefined ? { pool } : {}),
+    ...(config ? { config } : {}),
+    notHeld: config ? notHeld(kind, { values: config, snapshots }) : [],
+  };
+}
+
+/** The manifest of a run on `node`. */
+export function makeManifest(
+  node: ProxmoxNode,
+  guests: ManifestGuest[],
+  run: { id: string; started: Date; program: string; options: Record<string, unknown> },
+): Manifest {
+  return {
+    version: FORM_VERSION,
+    run: run.id,
+    started: run.started.toISOString(),
+    program: run.program,
+    node: node.name,
+    ...(node.clusterName !== undefined ? { cluster: node.clusterName } : {}),
+    release: node.release.text,
+    nodes: node.nodes.map(({ name, online }) => ({ name, online })),
+    options: run.options,
+    guests,
+  };
+}

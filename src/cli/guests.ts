@@ -1,0 +1,63 @@
+import type { Command } from "commander";
+import { describeGuests } from "../backup/manifest.ts";
+import { explainFailed, explainLeftOut } from "../backup/select.ts";
+import { readOptions } from "../config/doors.ts";
+import { UserError } from "../core/errors.ts";
+import { selectionOf, selectOn } from "../setup/backup_setup.ts";
+import { openLocalNode } from "../setup/local_node.ts";
+import type { CliContext } from "./context.ts";
+import { addTableFlags, openDoors } from "./flags.ts";
+import { notHeldText, tableLines } from "./table.ts";
+
+/** Declares `guests`. */
+export function declareGuests(command: Command): void {
+  command.description("show the guests that a selection takes, and what a backup of them would not hold");
+  addTableFlags(command, "guests");
+}
+
+/** Runs `guests`. */
+export async function runGuests(flags: Record<string, unknown>, context: CliContext): Promise<void> {
+  const { terminal } = context;
+  const options = readOptions("guests", await openDoors("guests", flags, context.environment));
+  const selection = selectionOf(options);
+  const node = await openLocalNode();
+  const selected = await selectOn(node, selection);
+  const guests = await describeGuests(node, selected.guests);
+  const notTaken = [...selected.failed, ...selected.leftOut];
+  const sentences = [...selected.failed.map(explainFailed), ...selected.leftOut.map(explainLeftOut)];
+  if (flags.json) {
+    for (const guest of guests) {
+      const { config: _, ...shown } = guest;
+      await terminal.out(JSON.stringify({ type: "guest", taken: true, ...shown }));
+    }
+    for (const { vmid, guest, reason } of notTaken) {
+      await terminal.out(JSON.stringify({ type: "guest", ...guest, vmid, taken: false, reason }));
+    }
+  } else {
+    const rows = guests.map((guest) => [
+      String(guest.vmid),
+      guest.name ?? "",
+      guest.kind,
+      guest.status + (guest.template ? ", template" : ""),
+      guest.node,
+      guest.pool ?? "",
+      guest.tags.join(" "),
+    ]);
+    for (const line of tableLines(["VMID", "NAME", "KIND", "STATUS", "NODE", "POOL", "TAGS"], rows)) {
+      await terminal.out(line);
+    }
+    for (const guest of guests) {
+      for (const thing of guest.notHeld) {
+        await terminal.out(`${guest.vmid}: a backup does not hold ${notHeldText(thing)}`);
+      }
+    }
+  }
+  for (const note of selected.notes) terminal.say(note);
+  for (const sentence of sentences) terminal.say(sentence);
+  if (notTaken.length > 0) {
+    throw new UserError(
+      guests.length > 0 ? "partial" : "failed",
+      `${notTaken.length} of the guests would not be backed up`,
+    );
+  }
+}

@@ -1,0 +1,45 @@
+import type { PlannedRestore } from "../restore/plan.ts";
+import { refusalSentences } from "../restore/report.ts";
+import { sizeText } from "./table.ts";
+
+/** A plan for people: one block of lines per guest. */
+export function planLines(plans: readonly PlannedRestore[]): string[] {
+  return plans.flatMap((plan) => [
+    `${label(plan)}  <-  ${plan.archive.name}${from(plan)}, ${sizeText(plan.archive.bytes)}`,
+    ...facts(plan).map(([what, text]) => `    ${what.padEnd(9)} ${text}`),
+  ]);
+}
+
+function label({ target, kind, name }: PlannedRestore): string {
+  const guest = `${kind === "qemu" ? "VM" : "CT"} ${target === 0 ? "?" : target}`;
+  return name === undefined ? guest : `${guest} "${name}"`;
+}
+
+function from({ archive }: PlannedRestore): string {
+  return archive.snapshot === undefined ? "" : ` of snapshot ${archive.snapshot}`;
+}
+
+function facts(plan: PlannedRestore): [string, string][] {
+  const lines: [string, string][] = [["target", targetText(plan)]];
+  for (const { key, size, storage } of plan.disks) {
+    lines.push([
+      "disk",
+      `${key}, ${size > 0 ? sizeText(size) : "size unknown"}, on storage ${storage ?? "?"}`,
+    ]);
+  }
+  if (plan.pool !== undefined) lines.push(["pool", plan.pool]);
+  if (plan.unique) lines.push(["network", "new MAC addresses"]);
+  lines.push(...plan.destroys.map((what): [string, string] => ["destroys", what]));
+  lines.push(...plan.keeps.map((what): [string, string] => ["keeps", `${what} as an unused disk`]));
+  lines.push(...plan.warnings.map((text): [string, string] => ["warning", text]));
+  lines.push(...refusalSentences(plan).map((text): [string, string] => ["REFUSED", text]));
+  return lines;
+}
+
+function targetText({ node, standing, stops, starts, action }: PlannedRestore): string {
+  if (action === "create" || !standing) return `new on node ${node}${starts ? ", started afterwards" : ""}`;
+  const { guest, status, same } = standing;
+  const who = `${guest.kind === "qemu" ? "VM" : "CT"}${guest.name ? ` "${guest.name}"` : ""} stands there`;
+  const steps = [...(stops ? ["is shut down"] : []), "is replaced", ...(starts ? ["is started again"] : [])];
+  return `${who} (${status}, ${same ? "the same guest" : "ANOTHER guest"}) and ${steps.join(", ")}`;
+}

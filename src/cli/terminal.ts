@@ -1,0 +1,50 @@
+/** The user's terminal: results on stdout, words for people on stderr. */
+export interface Terminal {
+  /** Writes a line of results. */
+  out(line: string): Promise<void>;
+  /** Writes a line for people. */
+  say(line: string): void;
+  /** Asks a question that is answered by yes or no; anything but yes is no. */
+  confirm(question: string): Promise<boolean>;
+  /** Whether people read along: stderr is a terminal. */
+  isInteractive: boolean;
+  /** Whether a question can be answered: stdin is a terminal too. */
+  canAsk: boolean;
+}
+
+/**
+ * Text that cannot steer a terminal: control characters and those that turn the direction of writing are made
+ * visible. Names and logs come from guests and from strangers' archives.
+ */
+export function printable(text: string): string {
+  return text.replaceAll(
+    /[\p{Cc}\p{Bidi_Control}]/gu,
+    (char) => `\\x${char.codePointAt(0)?.toString(16).padStart(2, "0")}`,
+  );
+}
+
+async function writeAll(file: { write(bytes: Uint8Array): Promise<number> }, text: string): Promise<void> {
+  let rest = new TextEncoder().encode(text);
+  while (rest.byteLength > 0) rest = rest.subarray(await file.write(rest));
+}
+
+/** The terminal of this process. */
+export function processTerminal(): Terminal {
+  const isInteractive = Deno.stderr.isTerminal();
+  const canAsk = isInteractive && Deno.stdin.isTerminal();
+  return {
+    isInteractive,
+    canAsk,
+    out: (line) => writeAll(Deno.stdout, `${printable(line)}\n`),
+    say(line) {
+      const bytes = new TextEncoder().encode(`${printable(line)}\n`);
+      for (let done = 0; done < bytes.byteLength;) done += Deno.stderr.writeSync(bytes.subarray(done));
+    },
+    async confirm(question) {
+      await writeAll(Deno.stderr, `${printable(question)} [y/N] `);
+      const answer = new Uint8Array(64);
+      const count = await Deno.stdin.read(answer);
+      return /^y(es)?\s*$/i.test(new TextDecoder().decode(answer.subarray(0, count ?? 0)));
+    },
+  };
+}

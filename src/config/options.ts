@@ -1,0 +1,188 @@
+import {
+  absolutePath,
+  flag,
+  integer,
+  list,
+  newVmid,
+  oneOf,
+  text,
+  type ValueKind,
+  vmids,
+  type VmidSelection,
+} from "./kinds.ts";
+
+/** One option: everything that validation, help, tables and schemas say about it comes from here. */
+export interface OptionSpec<T = unknown> {
+  kind: ValueKind<T>;
+  /** What it does, a clause without a final period; units are named. */
+  text: string;
+  /** Text form of the default; without one the option is unset unless given. */
+  default?: string;
+}
+
+const STORAGE_ID = { is: /^[A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]$/, must: "must be a storage id" };
+const NODE_NAME = { is: /^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$/, must: "must be a node name" };
+const POOL_NAME = {
+  is: /^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+){0,2}$/,
+  must: 'must be a pool name; nested pools are written "parent/child"',
+};
+
+/** Where the work happens. */
+const reach = {
+  dump_dir: {
+    kind: absolutePath(),
+    default: "/var/lib/vz/dump",
+    text:
+      "directory on the node for working files; everything goes into a directory of its own in there, which is removed at the end",
+  },
+} as const satisfies Record<string, OptionSpec>;
+
+/** Which guests a backup takes: exactly one of the first five, narrowed by the others. */
+const select = {
+  vmid: {
+    kind: vmids(),
+    text: "guests by vmid; a listed one that is missing fails, a range takes what exists",
+  },
+  pool: { kind: list("POOL"), text: "guests of these pools and of the pools nested in them" },
+  tag: { kind: list("TAG"), text: "guests that carry one of these tags" },
+  name: { kind: list("GLOB"), text: "guests whose name matches; * and ? stand for other characters" },
+  all: { kind: flag(), text: "all guests of this node" },
+  exclude: { kind: list("VMID|NAME|TAG"), text: "leave out guests by vmid, range, name (glob) or tag" },
+  node: { kind: text("NODE", NODE_NAME), text: "only guests of the node of this name" },
+  kind: { kind: oneOf("qemu", "lxc"), text: "only VMs (qemu) or only containers (lxc)" },
+  status: { kind: oneOf("running", "stopped"), text: "only guests in this state" },
+  templates: { kind: flag(), default: "true", text: "false leaves templates out" },
+} as const satisfies Record<string, OptionSpec>;
+
+/** How vzdump runs, and what becomes of failures. */
+const dump = {
+  backup_mode: {
+    kind: oneOf("snapshot", "suspend", "stop"),
+    default: "snapshot",
+    text: "how a running guest is held consistent",
+  },
+  backup_compression: {
+    kind: oneOf("0", "1", "lzo", "gzip", "zstd"),
+    default: "zstd",
+    text: "compression of the archive: 0 = none, 1 = lzo",
+  },
+  backup_method: {
+    kind: oneOf("auto", "stream", "file"),
+    default: "auto",
+    text:
+      "stream the dump, or let vzdump write a file under dump_dir first; auto = stream, file only where vzdump cannot stream",
+  },
+  bwlimit: { kind: integer(0, 2 ** 31, "KIB/S"), text: "limit of the transfer in KiB/s, 0 = none" },
+  ionice: { kind: integer(0, 8), text: "I/O priority of vzdump, 0 (highest) to 7, 8 = idle" },
+  zstd_threads: { kind: integer(0, 1024), text: "threads of zstd, 0 = half of the cores" },
+  fleecing: {
+    kind: text("STORAGE", STORAGE_ID),
+    text: "storage for fleecing images (Proxmox VE 8.2 and later, VMs only)",
+  },
+  lockwait: {
+    kind: integer(0, 10_080, "MINUTES"),
+    default: "180",
+    text: "minutes to wait for another vzdump on the node",
+  },
+  stall_timeout: {
+    kind: integer(1, 86_400, "SECONDS"),
+    default: "600",
+    text: "seconds without a byte taken by the target until the dump is ended and the guest freed",
+  },
+  hooks: { kind: flag(), default: "true", text: "run the hook script of /etc/vzdump.conf" },
+  notify: {
+    kind: oneOf("off", "pve"),
+    default: "off",
+    text: "off: vzdump sends no notification; pve: as the node is set up, one per guest",
+  },
+  tmpdir: { kind: absolutePath(), text: "vzdump's directory for temporary files" },
+  cleanup: {
+    kind: flag(),
+    default: "true",
+    text: "false keeps an archive that backup_method=file wrote: it is moved up into dump_dir",
+  },
+  on_error: {
+    kind: oneOf("continue", "fail"),
+    default: "continue",
+    text: "go on with the next guest after a failure, or fail the run",
+  },
+} as const satisfies Record<string, OptionSpec>;
+
+/** What a restore does to which guest. */
+const guestRestore = {
+  newid: { kind: newVmid(), text: "restore under this vmid; next = the next free one" },
+  storage: {
+    kind: text("STORAGE", STORAGE_ID),
+    text:
+      "storage for all disks; without it each disk goes where it came from, a container's volumes all to one storage",
+  },
+  pool: { kind: text("POOL", POOL_NAME), text: "put the guest into this pool" },
+  if_exists: {
+    kind: oneOf("refuse", "replace-same", "replace-stopped", "replace"),
+    default: "refuse",
+    text:
+      "when the target vmid is taken: refuse; replace-same: stop and replace the same guest only; replace-stopped: the same guest, only if it is stopped; replace: whoever stands there",
+  },
+  destroy_excluded: {
+    kind: flag(),
+    default: "false",
+    text: "allow a replace that destroys volumes or snapshots which the archive does not hold",
+  },
+  start: {
+    kind: oneOf("as-before", "always", "never"),
+    default: "as-before",
+    text: "start the restored guest; as-before: if the replaced one was running",
+  },
+  shutdown_timeout: {
+    kind: integer(1, 86_400, "SECONDS"),
+    default: "60",
+    text: "seconds for a clean shutdown of the guest to replace, then it is stopped hard",
+  },
+  unique: {
+    kind: oneOf("auto", "true", "false"),
+    default: "auto",
+    text: "give new MAC addresses; auto: when the original guest still stands under another vmid",
+  },
+  bwlimit: { kind: integer(0, 2 ** 31, "KIB/S"), text: "limit of the restore in KiB/s, 0 = none" },
+  cleanup: { kind: flag(), default: "true", text: "false keeps the staged archive" },
+  dry_run: { kind: flag(), default: "false", text: "print the plan and change nothing" },
+} as const satisfies Record<string, OptionSpec>;
+
+/** Which archives a restore takes. */
+const choose = {
+  vmid: { kind: vmids(), text: "guests to restore, by the vmid in the archive" },
+  all: { kind: flag(), text: "every guest in the source" },
+} as const satisfies Record<string, OptionSpec>;
+
+/** Which archives `list` and `verify` show; without it all. */
+const narrow = {
+  vmid: { kind: vmids(), text: "only archives of these guests" },
+} as const satisfies Record<string, OptionSpec>;
+
+/** Options of `guests`, of `backup`, of `restore`, and of `list` and `verify` (`store`), by group, in the order of help and tables. */
+export const OPTION_GROUPS = {
+  guests: { select },
+  backup: { select, dump, reach },
+  restore: { choose, guestRestore, reach },
+  store: { narrow },
+} as const;
+
+export type Side = keyof typeof OPTION_GROUPS;
+
+export const OPTIONS = {
+  guests: { ...select },
+  backup: { ...select, ...dump, ...reach },
+  restore: { ...choose, ...guestRestore, ...reach },
+  store: { ...narrow },
+} as const;
+
+type ValueOf<S> = S extends { kind: ValueKind<infer T> } ? (S extends { default: string } ? T : T | undefined)
+  : never;
+
+/** The validated values of a table: unset options are `undefined`. */
+export type OptionValues<T> = { [K in keyof T]: ValueOf<T[K]> };
+
+export type GuestsOptions = OptionValues<typeof OPTIONS.guests>;
+export type BackupOptions = OptionValues<typeof OPTIONS.backup>;
+export type RestoreOptions = OptionValues<typeof OPTIONS.restore>;
+export type { VmidSelection };

@@ -1,0 +1,135 @@
+import { parseArchiveName } from "../archive/names.ts";
+import type { ByteSource } from "../core/bytes.ts";
+import { guestLabel } from "../core/guest.ts";
+import { UserError } from "../core/errors.ts";
+import { type CommandEnd, CommandError } from "../runner/runner.ts";
+import type { ProxmoxNode } from "./cluster.ts";
+import type { GuestId } from "./guest_control.ts";
+import { type DumpSettings, lastError, vzdumpArgv } from "./vzdump.ts";
+
+/** What one dump needs beside the guest. */
+export interface DumpRequest {
+  settings: DumpSettings;
+  method: "auto" | "stream" | "file";
+  /** A directory of our own for this guest, traversable by others (0711 all the way, see `vzdumpArgv`). */
+  workDir: string;
+  /** Where to move the file that vzdump wrote (`backup_method=file`); absent: it is removed. */
+  keepIn?: string | undefined;
+  /** Called with each line of vzdump's log. */
+  onLog: (line: string) => void;
+}
+
+/**
+ * A guest's dump as a stream of bytes. Ends well only after vzdump's exit status 0, which alone proves
+ * nothing: vzdump also exits 0, silently and without a byte, for a guest of another node.
+ */
+export interface DumpSource extends ByteSource {
+  /** The last of vzdump's log. */
+  logTail(): string;
+}
+
+/** Starts to dump a guest of this node. */
+export async function startDump(
+  node: ProxmoxNode,
+  guest: GuestId,
+  request: DumpRequest,
+): Promise<DumpSource> {
+  if (request.method === "file") return dumpThroughFile(node, guest, request);
+  const stream = await dumpToStdout(node, guest, request);
+  return request.method === "stream"
+    ? stream
+    : new FallbackDump(stream, () => dumpThroughFile(node, guest, request));
+}
+
+async function dumpToStdout(node: ProxmoxNode, guest: GuestId, request: DumpRequest): Promise<DumpSource> {
+  const argv = vzdumpArgv(guest, request.settings, node.release, request.workDir, "stdout");
+  return await node.runner.read(argv, { logDir: request.workDir, onLog: request.onLog });
+}
+
+/** Whether vzdump refused to stream, as opposed to failing. */
+function refusedToStream(error: unknown): boolean {
+  return error instanceof CommandError && error.reason === "status" && /stdout/.test(error.end.logTail);
+}
+
+/** Streams; goes through a file instead if vzdump ended before any byte with an error about --stdout. */
+class FallbackDump implements DumpSource {
+  #started = false;
+
+  constructor(private current: DumpSource, private readonly fallBack: () => DumpSource) {}
+
+  async read(view: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+    const { byteOffset, byteLength, buffer: { byteLength: size } } = view;
+    try {
+      const chunk = await this.current.read(view);
+      this.#started = true;
+      return chunk;
+    } catch (error) {
+      if (this.#started || !refusedToStream(error)) throw error;
+      this.#started = true;
+      this.current = this.fallBack();
+      // The failed read may have kept the buffer; before the first byte nothing is lost with it.
+      return await this.current.read(new Uint8Array(new ArrayBuffer(size), byteOffset, byteLength));
+    }
+  }
+
+  cancel(reason: unknown): Promise<void> {
+    this.#started = true;
+    return this.current.cancel(reason);
+  }
+
+  logTail(): string {
+    return this.current.logTail();
+  }
+}
+
+function failedDump(guest: GuestId, end: CommandEnd): UserError {
+  const reason = lastError(end.logTail) ?? `vzdump ended with status ${end.status}`;
+  return new UserError("failed", `Cannot back up ${guestLabel(guest)}: ${reason}`);
+}
+
+/** Lets vzdump write its file into the working directory, then reads it from there. */
+function dumpThroughFile(node: ProxmoxNode, guest: GuestId, request: DumpRequest): DumpSource {
+  const { files } = node.runner;
+  const stop = new AbortController();
+  const argv = vzdumpArgv(guest, request.settings, node.release, request.workDir, "file");
+  const job = node.runner.finish(argv, { logDir: request.workDir, onLog: request.onLog, stop: stop.signal });
+  let opened: ByteSource | undefined;
+  let path = "";
+  let tail = "";
+
+  const open = async (): Promise<ByteSource> => {
+    const end = await job;
+    tail = end.logTail;
+    if (end.status !== 0) throw failedDump(guest, end);
+    const name = (await files.list(request.workDir)).find((entry) => parseArchiveName(entry) !== null);
+    if (name === undefined) {
+      throw new UserError("failed", `Cannot back up ${guestLabel(guest)}: vzdump wrote no archive`, {
+        hint: "a guest of another node is skipped in silence; look at the log",
+      });
+    }
+    path = `${request.workDir}/${name}`;
+    return await files.open(path);
+  };
+  const putAway = async () => {
+    if (path === "") return;
+    if (request.keepIn !== undefined) await files.link(path, `${request.keepIn}/${path.split("/").at(-1)}`);
+    await files.removeFile(path);
+    path = "";
+  };
+
+  return {
+    async read(view) {
+      opened ??= await open();
+      const chunk = await opened.read(view);
+      if (chunk.byteLength === 0) await putAway();
+      return chunk;
+    },
+    async cancel(reason) {
+      stop.abort(reason);
+      await job.catch(() => {});
+      await opened?.cancel(reason);
+      await putAway();
+    },
+    logTail: () => tail,
+  };
+}

@@ -1,0 +1,70 @@
+import type { z } from "zod";
+import { messageOf, UserError } from "../core/errors.ts";
+import { CommandError, type Runner } from "../runner/runner.ts";
+
+/** Milliseconds one `pvesh` call may take; on a slow node it takes about one second. */
+const PVESH_TIMEOUT = 60_000;
+
+/**
+ * Reads one path of the Proxmox API through `pvesh get`.
+ * Options stand after the path: only then does pvesh know the method's parameters. Warnings of the
+ * node's locale go to stderr and are left alone.
+ *
+ * @throws {UserError} with what pvesh said; of kind `unreachable` where there is no working Proxmox node
+ */
+export async function pveshGet<T>(
+  runner: Runner,
+  path: string,
+  schema: z.ZodType<T>,
+  parameters: Readonly<Record<string, string>> = {},
+): Promise<T> {
+  const options = Object.entries(parameters).flatMap(([name, value]) => [`--${name}`, value]);
+  const argv = ["pvesh", "get", path, ...options, "--output-format", "json"] as const;
+  let stdout: string;
+  try {
+    ({ stdout } = await runner.run(argv, { timeout: PVESH_TIMEOUT }));
+  } catch (error) {
+    throw explain(error, path, runner.label);
+  }
+  try {
+    return schema.parse(JSON.parse(stdout));
+  } catch (cause) {
+    throw new UserError(
+      "failed",
+      `Cannot understand the answer of "pvesh get ${path}": ${shorten(messageOf(cause))}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+function shorten(message: string): string {
+  return message.length > 200 ? `${message.slice(0, 200)}…` : message;
+}
+
+function explain(error: unknown, path: string, label: string): unknown {
+  if (!(error instanceof CommandError)) return error;
+  const said = `${error.message} ${error.end.logTail}`;
+  if (error.reason === "not-found") {
+    return new UserError("unreachable", `Cannot find Proxmox VE on ${label}: "pvesh" is not installed`, {
+      hint: "run this on a Proxmox VE node",
+      cause: error,
+    });
+  }
+  // What a process without root gets from the cluster filesystem, instead of an answer.
+  if (/Unable to load access control list|ipcc_send_rec/.test(said)) {
+    const refused = /Connection refused/.test(said);
+    return new UserError("unreachable", `Cannot ask Proxmox VE on ${label}: ${shorten(messageOf(error))}`, {
+      hint: refused ? 'start the service "pve-cluster" first' : "run this as root",
+      cause: error,
+    });
+  }
+  return new UserError(
+    "failed",
+    `Cannot read "${path}" from Proxmox VE on ${label}: ${shorten(messageOf(error))}`,
+    {
+      cause: error,
+    },
+  );
+}

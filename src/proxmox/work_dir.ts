@@ -1,0 +1,92 @@
+import { messageOf, UserError } from "../core/errors.ts";
+import type { ProxmoxNode } from "./cluster.ts";
+import { listStorages } from "./cluster.ts";
+import { pveshGet } from "./pvesh.ts";
+import { z } from "zod";
+
+/** Start of the name of every directory of ours under a dump_dir; the run's id follows. */
+export const WORK_DIR_PREFIX = "plakar-proxmox-";
+
+/** A directory of one run under dump_dir. Its `owner.lock` is held while the run lives. */
+export interface WorkDir {
+  path: string;
+  /** Makes a directory in it with the same mode. */
+  makeDir(name: string): Promise<string>;
+  /** Removes one directory made by `makeDir`. */
+  removeDir(name: string): Promise<void>;
+  /** Gives the lock back and, unless `keep`, removes everything. */
+  close(keep?: boolean): Promise<void>;
+}
+
+/**
+ * Makes the run's own directory under `dumpDir`: nothing of the user's can be in it.
+ *
+ * `mode` 0o711 for dumps: for unprivileged containers tar runs under mapped uids with its directory below,
+ * so others must be able to pass through. 0o700 for staged archives: they hold /etc/shadow.
+ */
+export async function openWorkDir(
+  node: ProxmoxNode,
+  dumpDir: string,
+  runId: string,
+  mode: 0o711 | 0o700,
+): Promise<WorkDir> {
+  await requireUsable(node, dumpDir);
+  const { files } = node.runner;
+  const path = `${dumpDir}/${WORK_DIR_PREFIX}${runId}`;
+  let lock: { release(): Promise<void> };
+  try {
+    await files.makeDir(path, mode);
+    lock = await files.lock(`${path}/owner.lock`);
+  } catch (cause) {
+    throw new UserError("usage", `Cannot use "${dumpDir}" for working files: ${messageOf(cause)}`, {
+      hint: "give another directory with --dump-dir",
+      cause,
+    });
+  }
+  return {
+    path,
+    async makeDir(name) {
+      await files.makeDir(`${path}/${name}`, mode);
+      return `${path}/${name}`;
+    },
+    removeDir: (name) => files.removeTree(`${path}/${name}`),
+    async close(keep = false) {
+      if (!keep) await files.removeTree(path);
+      await lock.release();
+    },
+  };
+}
+
+const storageConfigAnswer = z.array(z.looseObject({ storage: z.string(), path: z.string().optional() }));
+
+/** Refuses a directory that is not there, or that lies under a storage which is not active: it would fill the root disk. */
+async function requireUsable(node: ProxmoxNode, dumpDir: string): Promise<void> {
+  const storage = await storageOf(node, dumpDir);
+  if (storage !== undefined) {
+    const state = (await listStorages(node)).find((entry) => entry.id === storage);
+    if (state && !state.active) {
+      throw new UserError("usage", `Cannot use "${dumpDir}": its storage "${storage}" is not active`, {
+        hint: "mount or enable the storage, or give another directory with --dump-dir",
+      });
+    }
+  }
+  const there = await node.runner.files.stat(dumpDir);
+  if (there?.kind !== "dir") {
+    throw new UserError(
+      "usage",
+      `Cannot use "${dumpDir}": ${there ? "it is no directory" : "it does not exist"}`,
+      {
+        hint: "give a directory of the node with --dump-dir",
+      },
+    );
+  }
+}
+
+/** The storage that `path` lies under. Mounted storages live in /mnt/pve/ID; others tell their path. */
+async function storageOf(node: ProxmoxNode, path: string): Promise<string | undefined> {
+  const mounted = /^\/mnt\/pve\/([^/]+)/.exec(path);
+  if (mounted) return mounted[1];
+  const configured = await pveshGet(node.runner, "/storage", storageConfigAnswer).catch(() => []);
+  return configured.find((entry) => entry.path && (path === entry.path || path.startsWith(`${entry.path}/`)))
+    ?.storage;
+}

@@ -1,0 +1,177 @@
+import { guestIdentity, sameGuest } from "../archive/guest_config.ts";
+import { ctVolumes, vmDisks } from "../archive/guest_volumes.ts";
+import { guestLabel } from "../core/guest.ts";
+import { planStorage } from "./plan_storage.ts";
+import type { PlannedRestore, RestoreSettings, RestoreWish, Standing, Surroundings } from "./plan.ts";
+
+/**
+ * Plans each restore: what stands there, what will be stopped, overwritten and kept, and why not if not.
+ * Pure: all it knows is in its arguments.
+ */
+export function planRestores(
+  wishes: readonly RestoreWish[],
+  around: Surroundings,
+  settings: RestoreSettings,
+): PlannedRestore[] {
+  const plans = wishes.map((wish) => planOne(wish, around, settings));
+  for (const plan of plans) {
+    const rivals = plans.filter((other) => other.target === plan.target && plan.target !== 0);
+    if (rivals.length > 1) {
+      plan.refusals.push({
+        reason: `${rivals.length} archives are to be restored to vmid ${plan.target}`,
+        hint: "restore them one at a time with --newid",
+      });
+    }
+  }
+  return plans;
+}
+
+function planOne(wish: RestoreWish, around: Surroundings, settings: RestoreSettings): PlannedRestore {
+  const { archive, config } = wish;
+  const { kind } = archive;
+  const name = kind === "qemu" ? config.name : config.hostname;
+  const target = wish.target ?? 0;
+  const found = around.standing.get(target);
+  const standing = found ? { ...found, same: isSame(wish, found) } : undefined;
+  const wasRunning = standing !== undefined && standing.status !== "stopped";
+  const plan: PlannedRestore = {
+    archive,
+    compression: wish.compression,
+    kind,
+    ...(name !== undefined ? { name } : {}),
+    target,
+    node: around.node,
+    action: standing ? "replace" : "create",
+    ...(standing ? { standing } : {}),
+    stops: wasRunning,
+    starts: config.template !== "1" &&
+      (settings.start === "always" || (settings.start === "as-before" && wasRunning)),
+    unique: isUnique(wish, around, settings),
+    ...(settings.pool !== undefined ? { pool: settings.pool } : {}),
+    disks: [],
+    destroys: [],
+    keeps: [],
+    warnings: [],
+    refusals: [],
+  };
+  if (wish.target === undefined) {
+    plan.refusals.push({ reason: "its name does not tell a vmid", hint: "give one with --newid" });
+  }
+  planStorage(plan, wish, around, settings);
+  planPool(plan, around);
+  if (standing) planReplace(plan, standing, wish, settings);
+  return plan;
+}
+
+function isSame(wish: RestoreWish, standing: Standing): boolean {
+  const { kind } = wish.archive;
+  return standing.guest.kind === kind &&
+    sameGuest(kind, guestIdentity(kind, wish.config), guestIdentity(kind, standing.config));
+}
+
+/** New MACs are wanted where the original goes on to live under its own vmid. */
+function isUnique(wish: RestoreWish, around: Surroundings, settings: RestoreSettings): boolean {
+  if (settings.unique !== "auto") return settings.unique === "true";
+  const { vmid } = wish.archive;
+  if (vmid === undefined || vmid === wish.target) return false;
+  const original = around.standing.get(vmid);
+  return original !== undefined && isSame(wish, original);
+}
+
+function planPool(plan: PlannedRestore, around: Surroundings): void {
+  if (plan.pool === undefined || around.pools.includes(plan.pool)) return;
+  plan.refusals.push({
+    reason: `pool "${plan.pool}" does not exist`,
+    hint: around.pools.length > 0 ? `there are ${around.pools.join(", ")}` : "the cluster has no pools",
+  });
+}
+
+function planReplace(
+  plan: PlannedRestore,
+  standing: Standing & { same: boolean },
+  wish: RestoreWish,
+  settings: RestoreSettings,
+): void {
+  const { guest } = standing;
+  const refuse = (reason: string, hint?: string) => plan.refusals.push({ reason, ...(hint ? { hint } : {}) });
+  const there = `${guestLabel(guest)}${guest.name ? ` "${guest.name}"` : ""}`;
+
+  if (guest.kind !== plan.kind) {
+    return void refuse(
+      `vmid ${plan.target} belongs to ${there}, a guest of the other kind`,
+      "pass --newid next",
+    );
+  }
+  if (guest.node !== plan.node) {
+    return void refuse(
+      `it stands on node "${guest.node}", this is "${plan.node}"`,
+      `run this on "${guest.node}"`,
+    );
+  }
+  refuseByPolicy(standing, plan, settings, refuse);
+  if (standing.config.protection === "1") {
+    refuse(
+      "it is protected",
+      `take the protection off first: ${toolOf(plan)} set ${plan.target} --protection 0`,
+    );
+  }
+  const lock = standing.config.lock ?? guest.lock;
+  if (lock !== undefined) {
+    refuse(
+      `it is locked (${lock})`,
+      `wait, or if nothing works on it: ${toolOf(plan)} unlock ${plan.target}`,
+    );
+  }
+  planLosses(plan, standing, wish);
+  if (plan.destroys.length > 0 && !settings.destroyExcluded) {
+    refuse(`the archive does not hold ${plan.destroys.join(", ")}`, "pass --destroy-excluded to lose that");
+  }
+}
+
+const toolOf = (plan: PlannedRestore): string => plan.kind === "qemu" ? "qm" : "pct";
+
+function refuseByPolicy(
+  standing: Standing & { same: boolean },
+  plan: PlannedRestore,
+  { ifExists }: RestoreSettings,
+  refuse: (reason: string, hint?: string) => void,
+): void {
+  if (ifExists === "replace") return;
+  const state = standing.status === "stopped" ? "exists" : `is ${standing.status}`;
+  if (ifExists === "refuse") {
+    const verb = standing.status === "stopped" ? "replace it" : "stop and replace it";
+    refuse(`it ${state} on node "${plan.node}"`, `pass --force to ${verb}, or --newid next for another vmid`);
+    return;
+  }
+  if (!standing.same) {
+    const name = standing.guest.name ?? "";
+    refuse(
+      `the guest that stands there, "${name}", is not the one in the archive`,
+      "pass --if-exists replace to replace it all the same, or --newid next",
+    );
+  } else if (ifExists === "replace-stopped" && standing.status !== "stopped") {
+    refuse(`it is ${standing.status}`, "stop it first, or pass --if-exists replace-same");
+  }
+}
+
+/**
+ * What of the standing guest the archive does not hold. qmrestore drops all snapshots and keeps other disks as
+ * unusedN; pct restore frees every volume of the old container, mount points without backup=1 and unusedN too.
+ */
+function planLosses(plan: PlannedRestore, standing: Standing, wish: RestoreWish): void {
+  plan.destroys.push(...standing.snapshots.map((name) => `snapshot "${name}"`));
+  const held = new Set(wish.disks.map((disk) => disk.key));
+  if (plan.kind === "qemu") {
+    const others = vmDisks(standing.config).filter((disk) => disk.type === "disk" && !held.has(disk.key));
+    plan.keeps.push(...others.map((disk) => `${disk.key} (${disk.volume})`));
+    return;
+  }
+  const volumes = ctVolumes(standing.config).filter(({ key, type }) =>
+    type === "unused" || (type === "volume" && !held.has(key))
+  );
+  plan.destroys.push(...volumes.map((volume) => `${volume.key} (${volume.volume}${sizeText(volume.size)})`));
+}
+
+function sizeText(bytes: number | undefined): string {
+  return bytes ? `, ${Math.round(bytes / 1024 ** 2)} MiB` : "";
+}

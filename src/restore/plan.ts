@@ -1,0 +1,74 @@
+import type { ConfigValues } from "../archive/guest_config.ts";
+import type { ArchiveDisk, Compression } from "../archive/contents.ts";
+import type { Guest, GuestKind } from "../core/guest.ts";
+import type { StoredArchive } from "../core/sink.ts";
+import type { Storage } from "../proxmox/cluster.ts";
+
+/** An archive that is to be restored, with what its own bytes tell. */
+export interface RestoreWish {
+  archive: StoredArchive;
+  compression: Compression;
+  /** The configuration in the archive: key to value. */
+  config: ConfigValues;
+  disks: readonly ArchiveDisk[];
+  /** Where it goes; absent when neither the archive nor an option tells. */
+  target?: number;
+}
+
+/** A guest that stands in the cluster, looked at closely. */
+export interface Standing {
+  guest: Guest;
+  /** Read from the guest itself where it is on this node. */
+  status: string;
+  config: ConfigValues;
+  snapshots: readonly string[];
+}
+
+/** What the plan has to fit into. */
+export interface Surroundings {
+  /** Name of the node that is restored to. */
+  node: string;
+  guests: readonly Guest[];
+  /** Guests under a target's or an archive's own vmid, by vmid. */
+  standing: ReadonlyMap<number, Standing>;
+  storages: readonly Storage[];
+  pools: readonly string[];
+}
+
+export interface RestoreSettings {
+  storage?: string | undefined;
+  pool?: string | undefined;
+  ifExists: "refuse" | "replace-same" | "replace-stopped" | "replace";
+  destroyExcluded: boolean;
+  start: "as-before" | "always" | "never";
+  unique: "auto" | "true" | "false";
+}
+
+/** What a restore of one archive will do. */
+export interface PlannedRestore {
+  archive: StoredArchive;
+  compression: Compression;
+  kind: GuestKind;
+  /** Name of the guest in the archive. */
+  name?: string;
+  target: number;
+  node: string;
+  action: "create" | "replace";
+  /** The guest that stands under the target's vmid, if any, and whether it is the archive's own. */
+  standing?: Standing & { same: boolean };
+  /** Shut down first, because it runs. */
+  stops: boolean;
+  starts: boolean;
+  unique: boolean;
+  /** What goes to the tool as `--storage`; absent: each disk to where it came from. */
+  storage?: string;
+  pool?: string;
+  disks: { key: string; size: number; storage: string | undefined }[];
+  /** Volumes and snapshots that will be gone and are not in the archive. */
+  destroys: string[];
+  /** Disks that Proxmox keeps as `unusedN`. */
+  keeps: string[];
+  warnings: string[];
+  /** Why it cannot be done, each a clause; empty: it can. */
+  refusals: { reason: string; hint?: string }[];
+}

@@ -1,0 +1,65 @@
+import type { GuestKind } from "../core/guest.ts";
+import type { FORM_VERSION } from "../core/snapshot.ts";
+import type { GuestFiles } from "../proxmox/guest_control.ts";
+import type { PlannedRestore } from "./plan.ts";
+
+/** What became of one guest. */
+export interface RestoredGuest {
+  /** The vmid in the archive. */
+  vmid?: number;
+  target: number;
+  kind: GuestKind;
+  name?: string;
+  archive: string;
+  snapshot?: string;
+  /** `not-running`: restored whole, but its start failed. `refused`: by the plan. `not-started`: the run ended before. */
+  outcome: "good" | "not-running" | "failed" | "refused" | "not-started";
+  error?: string;
+  /** True where it failed because the archive is not whole or not what was recorded. */
+  damaged?: true;
+  /** What the guest that stood there was, taken before anything was changed. */
+  replaced?: GuestFiles & { status: string };
+  bytes: number;
+  seconds: number;
+  warnings: string[];
+  /** The last of the restore tool's log. */
+  log?: string;
+}
+
+/** What a restore did. */
+export interface RestoreReport {
+  version: typeof FORM_VERSION;
+  run: string;
+  started: string;
+  finished?: string;
+  node: string;
+  outcome?: "good" | "partial" | "failed" | "interrupted";
+  guests: RestoredGuest[];
+}
+
+/** The entry of a guest that nothing was done for yet. */
+export function emptyEntry(plan: PlannedRestore, outcome: RestoredGuest["outcome"]): RestoredGuest {
+  const { archive, target, kind, name, warnings } = plan;
+  return {
+    ...(archive.vmid !== undefined ? { vmid: archive.vmid } : {}),
+    target,
+    kind,
+    ...(name !== undefined ? { name } : {}),
+    archive: archive.name,
+    ...(archive.snapshot !== undefined ? { snapshot: archive.snapshot } : {}),
+    outcome,
+    bytes: 0,
+    seconds: 0,
+    warnings: [...warnings],
+  };
+}
+
+/** Why a plan is refused, one sentence per reason. */
+export function refusalSentences(plan: PlannedRestore): string[] {
+  const label = plan.target === 0
+    ? `"${plan.archive.name}"`
+    : `${plan.kind === "qemu" ? "VM" : "CT"} ${plan.target}`;
+  return plan.refusals.map(({ reason, hint }) =>
+    `Cannot restore ${label}: ${reason}${hint ? `; ${hint}` : ""}`
+  );
+}

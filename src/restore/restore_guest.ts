@@ -1,0 +1,247 @@
+import { archiveName } from "../archive/names.ts";
+import type { DecoderFactory } from "../archive/contents.ts";
+import { messageOf, UserError } from "../core/errors.ts";
+import type { EventListener } from "../core/events.ts";
+import { guestLabel } from "../core/guest.ts";
+import type { SnapshotSource } from "../core/sink.ts";
+import { listGuests, type ProxmoxNode } from "../proxmox/cluster.ts";
+import { destroyGuest, guestFiles, startGuest, stopGuest } from "../proxmox/guest_control.ts";
+import { lastError } from "../proxmox/vzdump.ts";
+import { ARCHIVE_PATH_LIMIT, restorePercentOf, runRestoreTool } from "../proxmox/restore_tools.ts";
+import type { WorkDir } from "../proxmox/work_dir.ts";
+import type { PlannedRestore, Standing } from "./plan.ts";
+import type { RestoredGuest } from "./report.ts";
+import { stageArchive } from "./stage.ts";
+import { lookAt } from "./survey.ts";
+
+export interface RestoreContext {
+  node: ProxmoxNode;
+  source: SnapshotSource;
+  decoder: DecoderFactory;
+  workDir: WorkDir;
+  /** Seconds for a clean shutdown. */
+  shutdownTimeout: number;
+  /** KiB/s. */
+  bwlimit?: number | undefined;
+  listen: EventListener;
+  stop: AbortSignal;
+  /** Writes down what is known so far; a replace does not begin before this has resolved. */
+  save: () => Promise<void>;
+}
+
+/**
+ * Restores one guest as planned; `entry` is filled in on the way. Nothing is stopped or destroyed before the
+ * archive is on the node and proved whole, and the guest that stands there is still the planned one.
+ *
+ * @throws what went wrong, in a sentence that says how the guest was left
+ */
+export async function restoreGuest(
+  plan: PlannedRestore,
+  entry: RestoredGuest,
+  context: RestoreContext,
+): Promise<void> {
+  const archivePath = await stage(plan, entry, context);
+  context.stop.throwIfAborted();
+  const before = await requireAsPlanned(plan, context.node);
+  if (before) {
+    const files = await guestFiles(context.node, before.guest, before.snapshots);
+    entry.replaced = { ...files, status: before.status };
+    await context.save();
+  }
+  try {
+    if (before && before.status !== "stopped") {
+      context.listen({ type: "phase", vmid: plan.target, text: "shutting the guest down" });
+      await stopGuest(context.node, before.guest, context.shutdownTimeout);
+    }
+    await runTool(plan, entry, archivePath, context);
+  } catch (error) {
+    throw new UserError("failed", `${messageOf(error)}; ${await clearUp(plan, before, entry, context)}`, {
+      cause: error,
+    });
+  }
+  if (plan.starts) await start(plan, entry, context);
+}
+
+async function stage(plan: PlannedRestore, entry: RestoredGuest, context: RestoreContext): Promise<string> {
+  const { archive, compression, target } = plan;
+  const { node, listen, stop } = context;
+  const path = `${await context.workDir.makeDir(String(target))}/${stagedName(plan)}`;
+  listen({ type: "phase", vmid: target, text: "staging" });
+  try {
+    const contents = await stageArchive({
+      archive,
+      compression,
+      source: await context.source.open(archive),
+      node,
+      path,
+      decoder: context.decoder,
+      onBytes: (bytes) => listen({ type: "bytes", vmid: target, bytes }),
+      stop,
+    });
+    entry.bytes = contents.bytes;
+    return path;
+  } catch (error) {
+    if (stop.aborted) throw stop.reason;
+    if (error instanceof UserError) throw error;
+    throw new UserError("damage", `Cannot restore ${labelOf(plan)}: ${messageOf(error)}`, {
+      hint: "nothing was changed",
+      cause: error,
+    });
+  }
+}
+
+/** A canonical name: the tools go by its suffix alone, which must fit the content. */
+function stagedName({ archive, compression, kind, target }: PlannedRestore): string {
+  const time = archive.taken ?? new Date(0);
+  return archiveName({ kind, vmid: archive.vmid ?? target, time, compression });
+}
+
+const labelOf = ({ target, kind }: PlannedRestore): string => guestLabel({ vmid: target, kind });
+
+/** Longest path that staging under `workDir` comes to. */
+export function requireShortPath(workDir: string, plan: PlannedRestore): void {
+  const longest = `${workDir}/${plan.target}/vzdump-qemu-999999999-2026_01_31-12_00_00.vma.zst`;
+  if (longest.length <= ARCHIVE_PATH_LIMIT) return;
+  throw new UserError(
+    "usage",
+    `Cannot restore through "${workDir}": the path of the archive would be too long`,
+    {
+      hint: `Proxmox takes ${ARCHIVE_PATH_LIMIT} characters; give a shorter --dump-dir`,
+    },
+  );
+}
+
+/** Looks again at what stands under the target's vmid, right before anything is touched. */
+async function requireAsPlanned(plan: PlannedRestore, node: ProxmoxNode): Promise<Standing | undefined> {
+  const guest = (await listGuests(node)).find((entry) => entry.vmid === plan.target);
+  const changed = (what: string) =>
+    new UserError("failed", `Cannot restore ${labelOf(plan)}: ${what} since the plan was made`, {
+      hint: "nothing was changed; run it again",
+    });
+  if (!guest) {
+    if (plan.action === "replace") throw changed("the guest to replace has gone");
+    return undefined;
+  }
+  if (plan.action === "create") throw changed("another guest has taken its vmid");
+  const now = await lookAt(node, guest);
+  const planned = plan.standing as Standing;
+  if (guest.node !== planned.guest.node || guest.kind !== planned.guest.kind) {
+    throw changed("the guest has moved");
+  }
+  if (!sameConfig(now, planned)) throw changed("the configuration of the guest to replace has changed");
+  if (now.status !== "stopped" && !plan.stops) throw changed("the guest to replace was started");
+  return now;
+}
+
+function sameConfig(a: Standing, b: Standing): boolean {
+  const form = ({ config, snapshots }: Standing) =>
+    JSON.stringify([Object.entries(config).sort(), [...snapshots].sort()]);
+  return form(a) === form(b);
+}
+
+async function runTool(
+  plan: PlannedRestore,
+  entry: RestoredGuest,
+  archivePath: string,
+  { node, listen, bwlimit }: RestoreContext,
+): Promise<void> {
+  const { target, kind } = plan;
+  listen({ type: "phase", vmid: target, text: "restoring" });
+  const end = await runRestoreTool(node, {
+    target: { vmid: target, kind },
+    archivePath,
+    replace: plan.action === "replace",
+    storage: plan.storage,
+    pool: plan.pool,
+    unique: plan.unique,
+    bwlimit,
+    logDir: archivePath.slice(0, archivePath.lastIndexOf("/")),
+    onLog: (line) => {
+      const percent = restorePercentOf(line);
+      if (percent !== undefined) listen({ type: "percent", vmid: target, percent });
+    },
+  });
+  entry.log = end.logTail;
+  if (end.status !== 0) {
+    const reason = lastError(end.logTail) ?? `the tool ended with status ${end.status}`;
+    throw new UserError("failed", `Cannot restore ${labelOf(plan)}: ${reason}`);
+  }
+  await requireRestored(plan, node);
+}
+
+/** Exit status 0 alone proves nothing: the guest must stand there with every disk of the archive. */
+async function requireRestored(plan: PlannedRestore, node: ProxmoxNode): Promise<void> {
+  const { config } = await lookAt(node, await find(plan, node) ?? missing(plan));
+  const lost = plan.disks.filter((disk) => config[disk.key] === undefined).map((disk) => disk.key);
+  if (lost.length > 0) {
+    throw new UserError("failed", `${labelOf(plan)} lacks ${lost.join(", ")}`);
+  }
+}
+
+function missing(plan: PlannedRestore): never {
+  throw new UserError("failed", `The restore tool ended well, but there is no ${labelOf(plan)}`);
+}
+
+async function find(plan: PlannedRestore, node: ProxmoxNode) {
+  return (await listGuests(node)).find((guest) => guest.vmid === plan.target && guest.node === node.name);
+}
+
+/** Leaves things as good as can be after a failure, and says in a clause how they are. */
+async function clearUp(
+  plan: PlannedRestore,
+  before: Standing | undefined,
+  entry: RestoredGuest,
+  { node }: RestoreContext,
+): Promise<string> {
+  const guest = await find(plan, node);
+  if (!before) return guest ? await clearStub(plan, entry, node) : "nothing was left behind";
+  const now = guest && await lookAt(node, guest).catch(() => undefined);
+  if (!now || !sameConfig(now, before)) {
+    return "the guest that stood there is lost; its configuration is in the report, the archive is untouched";
+  }
+  if (before.status === "stopped" || now.status !== "stopped") {
+    return "the guest that stands there is untouched";
+  }
+  try {
+    await startGuest(node, before.guest);
+    return "the guest that stands there is intact and was started again";
+  } catch (error) {
+    return `the guest that stands there is intact, but it is stopped: ${messageOf(error)}`;
+  }
+}
+
+/**
+ * A failed qmrestore leaves an empty configuration behind. It is ours when nobody stood there before and it
+ * lists no disk; a guest that came in between is not.
+ */
+async function clearStub(plan: PlannedRestore, entry: RestoredGuest, node: ProxmoxNode): Promise<string> {
+  const guest = { vmid: plan.target, kind: plan.kind };
+  if (/already exists on node/.test(entry.log ?? "")) return "another guest has taken its vmid in between";
+  const left = await find(plan, node);
+  const keys = Object.keys(left ? (await lookAt(node, left)).config : {});
+  const hasDisk = keys.some((key) =>
+    /^(ide|sata|scsi|virtio|efidisk|tpmstate|unused|rootfs|mp)\d*$/.test(key)
+  );
+  if (hasDisk) return `an incomplete ${labelOf(plan)} was left behind: look at it, and remove it by hand`;
+  try {
+    await destroyGuest(node, guest);
+    return "the empty guest that it left behind was removed";
+  } catch (error) {
+    return `an empty ${labelOf(plan)} was left behind: ${messageOf(error)}`;
+  }
+}
+
+async function start(
+  plan: PlannedRestore,
+  entry: RestoredGuest,
+  { node, listen }: RestoreContext,
+): Promise<void> {
+  const guest = { vmid: plan.target, kind: plan.kind };
+  listen({ type: "phase", vmid: plan.target, text: "starting the guest" });
+  try {
+    await startGuest(node, guest);
+  } catch (error) {
+    entry.outcome = "not-running";
+    entry.error = `${labelOf(plan)} is restored, but not running: ${messageOf(error)}`;
+  }
+}

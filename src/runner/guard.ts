@@ -1,0 +1,131 @@
+/**
+ * The guard: a small `sh` between us and a command that must not be torn down half-way.
+ *
+ * What it promises, for POSIX `sh` on Linux (dash and bash are tested), by nothing but stdin, stdout and a log file:
+ * - The command writes its log to a file that has no name any more, so a broken pipe of ours cannot cut the
+ *   command's cleanup, and nothing is left when everybody dies.
+ * - Only the command holds the write end of stdout: its end, and the broken pipe after our death, are exact.
+ * - The command gets at most one SIGTERM, never one while its log shows that it is cleaning up already
+ *   (a second reason to stop cuts the cleanup of Proxmox's tools and leaves their locks behind).
+ * - The exit status is the command's, 128 + signal number when a signal ended it, 127 when it was not found,
+ *   126 when it could not be executed.
+ *
+ * The guard must be started in a session of its own, and never be signalled: that would end the guard alone.
+ */
+
+/** How long a job may go on when it should stop. Milliseconds; the guard counts whole seconds. */
+export interface JobLimits {
+  /** After our death: until a job that has delivered no byte yet gets its SIGTERM. */
+  grace: number;
+  /**
+   * After our death: until a job that has delivered bytes gets its SIGTERM. Long, since its next write
+   * meets the broken pipe, and the cleanup that follows must not be disturbed.
+   */
+  patience: number;
+  /** After `cancel`: until stdout is closed under a job that does not end. */
+  drain: number;
+  /** After the job's exit: until stdout is given up that a process it left behind keeps open. */
+  linger: number;
+}
+
+export const JOB_LIMITS: Readonly<JobLimits> = {
+  grace: 15_000,
+  patience: 600_000,
+  drain: 900_000,
+  linger: 30_000,
+};
+
+/** What we tell the guard, one line each. */
+export type GuardWord =
+  /** The job has delivered its first bytes. */
+  | "bytes"
+  /** Stop the job now. */
+  | "stop";
+
+// All of this happens before the guard's own stderr ends: when it ends without a word, the log is open, has no
+// name any more, and the guard is at work. "command" keeps dash from leaving at once when the redirection of a
+// special builtin fails.
+const OPEN_LOG = `command exec 3>>"$1" && rm -f -- "$1" || exit 125
+exec 2>&3 3>&-
+`;
+
+// Lines by which vzdump shows that its data is through or given up; what follows is cleanup. A failed fs-freeze
+// or fs-thaw logs an error too, and the backup goes on.
+const CLEANUP_SIGNS =
+  "^(ERROR: |INFO: (aborting backup job|transferred |Total bytes written: |cleanup temporary ))";
+const NO_SIGN = "guest-fsfreeze-";
+
+/**
+ * `sh -c READ_GUARD name LOG GRACE PATIENCE COMMAND…` with seconds; stdin takes {@linkcode GuardWord} lines,
+ * its end is our death.
+ *
+ * A pid alone proves nothing once its process was waited for, so each signal asks first whether the pid still
+ * is a child of the guard. A stop waits a moment and then asks whether its sender still lives: if not, the
+ * broken pipe is at work already. `wait` keeps quiet, since dash would log "Terminated" as the job's last words.
+ */
+export const READ_GUARD = `${OPEN_LOG}grace=$2 patience=$3
+shift 3
+child_of() {
+  parent=
+  while read -r key parent; do [ "$key" = PPid: ] && break; done <"/proc/$1/status"
+  [ "$parent" = "$2" ]
+}
+cleans_up() { grep -aE '${CLEANUP_SIGNS}' /proc/self/fd/4 | grep -avq '${NO_SIGN}'; }
+exec 3<&0 </dev/null
+exec "$@" 3<&- &
+job=$!
+exec >/dev/null
+{
+  delay=$grace
+  while read -r word <&3; do
+    case $word in
+      bytes) delay=$patience ;;
+      stop)
+        sleep 0.2
+        cleans_up && exit
+        child_of "$job" $$ && child_of $$ "$PPID" && kill -TERM "$job" && exit ;;
+    esac
+  done
+  while [ "$delay" -gt 0 ]; do sleep 1; delay=$((delay - 1)); done
+  cleans_up || { child_of "$job" $$ && kill -TERM "$job"; }
+} 4>&2 2>/dev/null &
+watch=$!
+exec 3<&-
+wait "$job" 2>/dev/null
+status=$?
+child_of "$watch" $$ 2>/dev/null && kill "$watch"
+exit "$status"
+`;
+
+/** `sh -c FINISH_GUARD name LOG COMMAND…`: the log takes stdout too, and our death changes nothing. */
+export const FINISH_GUARD = `${OPEN_LOG}shift
+exec </dev/null >&2
+exec "$@"
+`;
+
+/** Arguments of `sh` that run `command` as a job whose stdout is read. */
+export function readGuardArgs(
+  log: string,
+  limits: Pick<JobLimits, "grace" | "patience">,
+  command: readonly string[],
+): string[] {
+  const seconds = (milliseconds: number) => String(Math.ceil(milliseconds / 1000));
+  return ["-c", READ_GUARD, GUARD_NAME, log, seconds(limits.grace), seconds(limits.patience), ...command];
+}
+
+/** Arguments of `sh` that run `command` as a job that can be stopped and whose stdout goes to its log. */
+export function stoppableGuardArgs(
+  log: string,
+  limits: Pick<JobLimits, "grace" | "patience">,
+  command: readonly string[],
+): string[] {
+  return readGuardArgs(log, limits, ["/bin/sh", "-c", 'exec "$@" >&2', GUARD_NAME, ...command]);
+}
+
+/** Arguments of `sh` that run `command` as a job that is left to finish. */
+export function finishGuardArgs(log: string, command: readonly string[]): string[] {
+  return ["-c", FINISH_GUARD, GUARD_NAME, log, ...command];
+}
+
+/** `$0` of the guard: how its own messages begin in the log. */
+const GUARD_NAME = "guard";

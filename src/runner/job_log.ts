@@ -1,0 +1,90 @@
+import { LogTail } from "./log_tail.ts";
+
+/** Milliseconds between two looks at the log. */
+const POLL_INTERVAL = 250;
+
+/**
+ * A log file that has grown past this is emptied once all of it was read: the job appends. A line that comes
+ * in the very moment is lost.
+ */
+const MAX_FILE_BYTES = 4 * 1024 * 1024;
+
+/** A log that grows faster than we read is emptied here, read or not. */
+const MAX_FLOOD_BYTES = 64 * 1024 * 1024;
+
+/** What is read at most of all that came between two looks; the middle is skipped. */
+const MAX_STEP_BYTES = 1024 * 1024;
+
+/**
+ * The log of a job on this machine: a file that we create and the guard unlinks, so that the job's log never
+ * depends on a pipe of ours. Polled, since no event tells about an unlinked file.
+ */
+export class JobLog {
+  readonly #tail: LogTail;
+  readonly #chunk = new Uint8Array(64 * 1024);
+  #position = 0;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  private constructor(readonly path: string, readonly file: Deno.FsFile, onLine?: (line: string) => void) {
+    this.#tail = new LogTail(onLine);
+    this.#timer = setInterval(() => this.#poll(), POLL_INTERVAL);
+  }
+
+  /** Creates the log file in `dir`, 0600 and under a name that nobody can guess. */
+  static async create(dir: string, onLine?: (line: string) => void): Promise<JobLog> {
+    const path = `${dir}/${crypto.randomUUID()}.log`;
+    const file = await Deno.open(path, { read: true, write: true, createNew: true, mode: 0o600 });
+    return new JobLog(path, file, onLine);
+  }
+
+  /** The last lines so far. */
+  tail(): string {
+    this.#poll();
+    return this.#tail.toString();
+  }
+
+  /** Takes what is left once the job is gone, and closes the file. Answers the last lines; safe to repeat. */
+  end(): string {
+    if (this.#timer !== undefined) {
+      this.#poll();
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+      this.file.close();
+      this.#tail.end();
+    }
+    return this.#tail.toString();
+  }
+
+  /** For a guard that never opened the log: closes it and removes its name. */
+  async discard(): Promise<void> {
+    this.end();
+    await Deno.remove(this.path).catch(() => {});
+  }
+
+  // Synchronous, so that nothing of ours comes between the last read and the truncation.
+  #poll(): void {
+    if (this.#timer === undefined) return;
+    const skipped = this.file.statSync().size - this.#position - MAX_STEP_BYTES;
+    if (skipped > 0) {
+      this.#position = this.file.seekSync(skipped, Deno.SeekMode.Current);
+      this.#tail.note(`[${skipped} bytes of log skipped]`);
+    }
+    const caughtUp = this.#readOn(2 * MAX_STEP_BYTES);
+    if (this.#position > (caughtUp ? MAX_FILE_BYTES : MAX_FLOOD_BYTES)) {
+      this.file.truncateSync(0);
+      this.#position = this.file.seekSync(0, Deno.SeekMode.Start);
+    }
+  }
+
+  /** Takes at most some more than `limit` bytes; answers whether that is all there is. */
+  #readOn(limit: number): boolean {
+    for (let taken = 0; taken < limit;) {
+      const length = this.file.readSync(this.#chunk);
+      if (length === null) return true;
+      taken += length;
+      this.#position += length;
+      this.#tail.push(this.#chunk.subarray(0, length));
+    }
+    return false;
+  }
+}

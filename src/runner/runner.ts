@@ -1,0 +1,138 @@
+import type { ByteSource } from "../core/bytes.ts";
+
+/** Program and arguments; never a shell string. */
+export type Argv = readonly [string, ...string[]];
+
+/** How a command ended. `status` is the exit code, or 128 + signal number. */
+export interface CommandEnd {
+  status: number;
+  /** The last lines of what it said on its log stream, at most 64 KiB, made valid UTF-8. */
+  logTail: string;
+}
+
+/** A command that did not end well: not found, not executable, wrong status, time limit, or stopped. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+  constructor(
+    message: string,
+    readonly argv: Argv,
+    readonly reason: "not-found" | "not-executable" | "status" | "timeout" | "stopped" | "connection",
+    readonly end: CommandEnd,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** What a short command said. */
+export interface CommandOutput extends CommandEnd {
+  stdout: string;
+  stderr: string;
+}
+
+export interface RunOptions {
+  /** Milliseconds until the command is stopped (TERM, then KILL) and the call rejects with reason `timeout`. Default 60,000. */
+  timeout?: number;
+  /** Exit statuses that are an answer, not a failure. Default `[0]`. */
+  accept?: readonly number[];
+  /** Bytes of stdout to keep; more is a rejection. Default 16 MiB. */
+  maxOutput?: number;
+}
+
+/** Where a job's log goes while it runs, and what it may do when we are gone. */
+export interface JobOptions {
+  /**
+   * Directory for the log file, which is unlinked as soon as the guard has opened it. Must exist.
+   */
+  logDir: string;
+  /** Called with each whole log line as it appears (within half a second). Must not throw. */
+  onLog?: (line: string) => void;
+}
+
+/** Bytes that a job writes on stdout. Its `read` answers the good end only after exit status 0. */
+export interface JobSource extends ByteSource {
+  /**
+   * Stops the job: one SIGTERM by the guard, stdout drained until it ends, then rejects pending and later reads.
+   * Settles when the job is gone (bounded, see the implementation).
+   */
+  cancel(reason: unknown): Promise<void>;
+  /** What the job has said so far, bounded as in `CommandEnd`. */
+  logTail(): string;
+}
+
+/** A filter: bytes in by `write`, bytes out by a callback. See `Decoder` in the archive room. */
+export interface FilterProcess {
+  write(chunk: Uint8Array): Promise<void>;
+  end(): Promise<void>;
+  cancel(reason: unknown): Promise<void>;
+}
+
+/** How a node is reached. Every process of a node is started here. */
+export interface Runner {
+  /** What to call this way of reaching a node in messages: `this machine`, `root@pve1`. */
+  readonly label: string;
+
+  /** Runs a short command to its end with bounded output, stdin empty, and answers what it said. */
+  run(argv: Argv, options?: RunOptions): Promise<CommandOutput>;
+
+  /**
+   * Starts a dump (vzdump) under the guard: it gets one SIGTERM when we cancel, and ends by itself when we die.
+   * Rejects when the command cannot be started.
+   */
+  read(argv: Argv, options: JobOptions): Promise<JobSource>;
+
+  /**
+   * Runs a job under the guard whose stdout and stderr both are its log. Without `stop` (qmrestore, pct
+   * restore) it is never interrupted: there is no cancel, and it is left to finish when we die. With `stop`
+   * (vzdump into a file) it gets one SIGTERM when the signal aborts, and one after a grace when we die.
+   * Settles with its end whatever the status; rejects only when it could not be started.
+   */
+  finish(argv: Argv, options: JobOptions & { stop?: AbortSignal }): Promise<CommandEnd>;
+
+  /** Starts a filter such as `zstd -d -c`; it dies with us. */
+  filter(argv: Argv, onOutput: (chunk: Uint8Array) => void | Promise<void>): Promise<FilterProcess>;
+
+  /** The node's files. */
+  readonly files: NodeFiles;
+}
+
+/** What may be done with files of a node. Errors keep the system's `code` (ENOSPC, EACCES, …). */
+export interface NodeFiles {
+  /** Creates a directory that must not exist yet. */
+  makeDir(path: string, mode: number): Promise<void>;
+  /** `null` when there is nothing; symlinks are followed. */
+  stat(path: string): Promise<{ kind: "file" | "dir" | "other"; size: number; mode: number } | null>;
+  /** Names in a directory. */
+  list(path: string): Promise<string[]>;
+  /** A whole small text file (at most 4 MiB), or `null` when there is none. */
+  readText(path: string): Promise<string | null>;
+  /** A file's bytes from its start. */
+  open(path: string): Promise<ByteSource>;
+  /** A new file, mode 0600; an existing one (a dangling symlink too) is an error. */
+  create(path: string): Promise<FileWriter>;
+  /** Gives a file a second name on the same filesystem; an existing name is an error, never replaced. */
+  link(existing: string, name: string): Promise<void>;
+  /** Bytes of the filesystem that holds `path`. `free` is what an ordinary user may still take. */
+  freeSpace(path: string): Promise<{ free: number; total: number }>;
+  /**
+   * Takes an exclusive flock on a new file. `release` gives it back; our death does too, so a free lock
+   * says that its owner is gone.
+   */
+  lock(path: string): Promise<{ release(): Promise<void> }>;
+  /** Removes one file; nothing there is fine. */
+  removeFile(path: string): Promise<void>;
+  /** Removes a directory that this run made, with all in it; does not follow symlinks; nothing there is fine. */
+  removeTree(path: string): Promise<void>;
+  /** Removes an empty directory; answers false when it is not empty or not there. */
+  removeEmptyDir(path: string): Promise<boolean>;
+}
+
+/** A file that is being written. Whole only when `close` resolved. */
+export interface FileWriter {
+  /** Writes all of `chunk`; its buffer may be reused once this settled. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Syncs to disk and closes. */
+  close(): Promise<void>;
+  /** Closes without a promise of anything; removing the file is the caller's. */
+  abort(): Promise<void>;
+}

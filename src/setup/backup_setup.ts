@@ -1,0 +1,77 @@
+import type { BackupRequest } from "../backup/backup.ts";
+import { type Selected, selectGuests, type Selection } from "../backup/select.ts";
+import type { BackupOptions, GuestsOptions } from "../config/options.ts";
+import { UserError } from "../core/errors.ts";
+import { listGuests, type ProxmoxNode } from "../proxmox/cluster.ts";
+import type { DumpSettings } from "../proxmox/vzdump.ts";
+
+/** The keys of which a selection names exactly one. */
+export const SELECTION_KEYS = ["vmid", "pool", "tag", "name", "all"] as const;
+
+/**
+ * The selection that the options ask for.
+ *
+ * @throws {UserError} of kind `usage` unless exactly one way to select is given
+ */
+export function selectionOf(options: GuestsOptions): Selection {
+  const given = SELECTION_KEYS.filter((key) => options[key] !== undefined && options[key] !== false);
+  if (given.length !== 1) {
+    const what = given.length === 0 ? "no guests are selected" : `${given.join(" and ")} are given together`;
+    throw new UserError("usage", `Cannot select guests: ${what}`, {
+      hint: `give exactly one of ${SELECTION_KEYS.map((key) => `--${key}`).join(", ")}`,
+    });
+  }
+  return {
+    vmids: options.vmid,
+    pools: options.pool,
+    tags: options.tag,
+    names: options.name,
+    all: options.all,
+    exclude: options.exclude,
+    node: options.node,
+    kind: options.kind,
+    status: options.status,
+    templates: options.templates,
+  };
+}
+
+/** Applies the selection to the guests there are. */
+export async function selectOn(node: ProxmoxNode, selection: Selection): Promise<Selected> {
+  const wanted = selection.node;
+  if (wanted !== undefined && !node.nodes.some(({ name }) => name === wanted)) {
+    const names = node.nodes.map(({ name }) => name).join(", ");
+    throw new UserError("usage", `Cannot find node "${wanted}" in the cluster`, {
+      hint: `there are ${names}`,
+    });
+  }
+  return selectGuests(await listGuests(node), selection, node.name);
+}
+
+/** What the backup flow needs, out of the options. */
+export function backupRequest(options: BackupOptions, selected: Selected): BackupRequest {
+  return {
+    selected,
+    settings: dumpSettings(options),
+    method: options.backup_method,
+    dumpDir: options.dump_dir,
+    stallTimeout: options.stall_timeout,
+    onError: options.on_error,
+    cleanup: options.cleanup,
+    options: Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
+  };
+}
+
+function dumpSettings(options: BackupOptions): DumpSettings {
+  return {
+    mode: options.backup_mode,
+    compress: options.backup_compression,
+    notify: options.notify,
+    hooks: options.hooks,
+    lockwait: options.lockwait,
+    bwlimit: options.bwlimit,
+    ionice: options.ionice,
+    zstdThreads: options.zstd_threads,
+    fleecing: options.fleecing,
+    tmpdir: options.tmpdir,
+  };
+}

@@ -1,0 +1,34 @@
+import type { RestoreOptions } from "../config/options.ts";
+import type { DecoderFactory } from "../archive/contents.ts";
+import { UserError } from "../core/errors.ts";
+import type { SnapshotSource, StoredArchive } from "../core/sink.ts";
+import type { ProxmoxNode } from "../proxmox/cluster.ts";
+import { planRestores } from "../restore/make_plan.ts";
+import type { PlannedRestore } from "../restore/plan.ts";
+import { readWishes, survey } from "../restore/survey.ts";
+
+/** Refuses options that name no guests or both ways of naming them. */
+export function requireChoice(options: RestoreOptions): void {
+  if ((options.vmid !== undefined) === (options.all === true)) {
+    const what = options.all ? "vmid and all are given together" : "no guests are named";
+    throw new UserError("usage", `Cannot restore: ${what}`, { hint: "give either --vmid or --all" });
+  }
+}
+
+/** Plans the restore of `archives` onto `node` as the options ask. */
+export async function planFromOptions(
+  node: ProxmoxNode,
+  archives: readonly StoredArchive[],
+  options: RestoreOptions,
+  from: { source: SnapshotSource; decoder: DecoderFactory },
+): Promise<PlannedRestore[]> {
+  const wishes = await readWishes(node, archives, options.newid, from);
+  return planRestores(wishes, await survey(node, wishes), {
+    storage: options.storage,
+    pool: options.pool,
+    ifExists: options.if_exists,
+    destroyExcluded: options.destroy_excluded,
+    start: options.start,
+    unique: options.unique,
+  });
+}

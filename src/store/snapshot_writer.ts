@@ -1,0 +1,144 @@
+import { statfs } from "node:fs/promises";
+import type { ByteSource } from "../core/bytes.ts";
+import { messageOf, UserError } from "../core/errors.ts";
+import type { SnapshotSink } from "../core/sink.ts";
+import type { ArchiveRecord, Manifest, Report } from "../core/snapshot.ts";
+import { usableSpace } from "../core/space.ts";
+import { copyBuffered } from "./buffered_copy.ts";
+import { syncDir, writeAll, writeJson } from "./durable.ts";
+import { Hasher } from "./hasher.ts";
+import { MANIFEST, PART, RECORD, REPORT, RUN_LOCK, snapshotName } from "./layout.ts";
+
+/** Bytes written between two looks at the free space. */
+const SPACE_CHECK_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Writes one snapshot into a store directory.
+ *
+ * Write order, so that a crash at any moment leaves only whole things under their final names: manifest;
+ * per archive the part file (synced), its record, the rename; at last the report.
+ */
+export class SnapshotWriter implements SnapshotSink {
+  readonly path: string;
+  #lock: Deno.FsFile | undefined;
+  #madeRoot = false;
+
+  private constructor(private readonly root: string, name: string) {
+    this.path = `${root}/${name}`;
+  }
+
+  /**
+   * Makes the snapshot's directory (0700: archives hold /etc/shadow), and the store's when only its last
+   * component is missing.
+   *
+   * @throws {UserError} of kind `usage` when the store cannot be written to
+   */
+  static async create(store: string, started: Date, runId: string): Promise<SnapshotWriter> {
+    const writer = new SnapshotWriter(store, snapshotName(started, runId));
+    try {
+      writer.#madeRoot = await makeDir(store);
+      await Deno.mkdir(writer.path, { mode: 0o700 });
+      writer.#lock = await Deno.open(`${writer.path}/${RUN_LOCK}`, {
+        write: true,
+        createNew: true,
+        mode: 0o600,
+      });
+      await writer.#lock.lock(true);
+    } catch (cause) {
+      throw new UserError("usage", `Cannot write to "${store}": ${messageOf(cause)}`, {
+        hint: "make its parent directory first, mount the disk, or give another with --to",
+        cause,
+      });
+    }
+    return writer;
+  }
+
+  async begin(manifest: Manifest): Promise<void> {
+    await writeJson(`${this.path}/${MANIFEST}`, manifest);
+    await syncDir(this.path);
+  }
+
+  async store(
+    name: string,
+    source: ByteSource,
+    record: (stored: { bytes: number; sha256?: string }) => ArchiveRecord,
+  ): Promise<ArchiveRecord> {
+    const path = `${this.path}/${name}`;
+    try {
+      const stored = await this.#writePart(path + PART, source);
+      const kept = record(stored);
+      await writeJson(path + RECORD, kept);
+      await Deno.rename(path + PART, path);
+      await syncDir(this.path);
+      return kept;
+    } catch (error) {
+      await source.cancel(error).catch(() => {});
+      for (const left of [path + PART, path + RECORD]) await Deno.remove(left).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #writePart(part: string, source: ByteSource): Promise<{ bytes: number; sha256: string }> {
+    await this.#requireSpace();
+    const hasher = new Hasher();
+    const file = await Deno.open(part, { write: true, createNew: true, mode: 0o600 });
+    let written = 0;
+    let checkAt = SPACE_CHECK_BYTES;
+    try {
+      await copyBuffered(source, {
+        write: async (bytes) => {
+          await writeAll(file, bytes);
+          written += bytes.byteLength;
+          if (written >= checkAt) {
+            checkAt += SPACE_CHECK_BYTES;
+            await this.#requireSpace();
+          }
+        },
+        release: (buffer, length) => hasher.update(buffer, length),
+      });
+      await file.syncData();
+      return { bytes: written, sha256: await hasher.finish() };
+    } finally {
+      hasher.close();
+      file.close();
+    }
+  }
+
+  /** The reserve decides, not an estimate: the provisioned size of a guest says little about its dump. */
+  async #requireSpace(): Promise<void> {
+    const { bsize, bavail, blocks } = await statfs(this.path);
+    if (usableSpace({ free: bavail * bsize, total: blocks * bsize }) > 0) return;
+    const free = Math.round(bavail * bsize / 1024 ** 2);
+    throw new UserError("failed", `Cannot go on writing to "${this.root}": only ${free} MiB are free`, {
+      hint: "max(5 %, 2 GiB) of a filesystem stay free; make room or give another directory with --to",
+    });
+  }
+
+  async finish(report: Report): Promise<void> {
+    await writeJson(`${this.path}/${REPORT}`, report);
+    await syncDir(this.path);
+  }
+
+  /** Gives the snapshot's lock back; when the run has not even begun, what `create` made goes again. */
+  async close(): Promise<void> {
+    await Deno.remove(`${this.path}/${RUN_LOCK}`).catch(() => {});
+    this.#lock?.close();
+    this.#lock = undefined;
+    const names = (await Array.fromAsync(Deno.readDir(this.path))).map((entry) => entry.name);
+    if (names.length > 0) return;
+    await Deno.remove(this.path);
+    // Another run may have put its own snapshot there meanwhile: only an empty directory can be removed so.
+    if (this.#madeRoot) await Deno.remove(this.root).catch(() => {});
+  }
+}
+
+/** Makes a directory for our eyes only; answers whether it was not there before. */
+async function makeDir(path: string): Promise<boolean> {
+  try {
+    await Deno.mkdir(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists && (await Deno.stat(path)).isDirectory) return false;
+    throw error;
+  }
+}

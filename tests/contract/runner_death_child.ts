@@ -1,0 +1,38 @@
+/**
+ * A program that uses a runner and is killed by `runner_death_test.ts`:
+ * `runner_death_child.ts MODE DIRECTORY COMMAND…`. Modes: `read` takes all bytes, `hold` takes none,
+ * `finish` and `stoppable` run a job to its end. A line on stdin stops the job; in the line `die` we kill
+ * ourselves in the same moment.
+ */
+import type { Argv } from "../../src/runner/runner.ts";
+import { LocalRunner } from "../../src/runner/local.ts";
+
+const [mode, dir, ...command] = Deno.args;
+const runner = new LocalRunner({ limits: { grace: 1000, patience: 5000 } });
+const argv = command as unknown as Argv;
+const logDir = `${dir}/logs`;
+
+if (mode === "finish" || mode === "stoppable") {
+  const stop = new AbortController();
+  onWord(() => stop.abort());
+  await runner.finish(argv, mode === "finish" ? { logDir } : { logDir, stop: stop.signal });
+} else {
+  const job = await runner.read(argv, { logDir });
+  onWord(() => void job.cancel("told to"));
+  while (mode === "read") {
+    const chunk = await job.read(new Uint8Array(32 * 1024));
+    if (chunk.length === 0) break;
+  }
+}
+
+function onWord(stop: () => void): void {
+  void (async () => {
+    const buffer = new Uint8Array(100);
+    const length = await Deno.stdin.read(buffer);
+    if (length === null) return;
+    stop();
+    if (new TextDecoder().decode(buffer.subarray(0, length)).startsWith("die")) {
+      Deno.kill(Deno.pid, "SIGKILL");
+    }
+  })();
+}

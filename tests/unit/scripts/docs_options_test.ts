@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { flagTable, optionTable } from "../../../scripts/docs_options.ts";
+import { flagName } from "../../../src/config/doors.ts";
+import { OPTIONS } from "../../../src/config/options.ts";
+
+const BLOCKS = ["options-selection", "options-backup", "options-restore", "options-where"] as const;
+const rowsOf = (text: string) => text.split("\n").slice(2);
+
+Deno.test("the generated tables tell every option there is", () => {
+  const text = [...BLOCKS.map(optionTable), flagTable()].join("\n");
+  for (const key of Object.values(OPTIONS).flatMap((options) => Object.keys(options))) {
+    assert.ok(text.includes(`\`${flagName(key)}`), key);
+  }
+});
+
+Deno.test("optionTable() gives key, flag, words, default and meaning", () => {
+  const row = rowsOf(optionTable("options-backup")).find((line) => line.startsWith("| `backup_mode` |"));
+  assert.match(
+    row ?? "",
+    /^\| `backup_mode` \| `--backup-mode` \| `snapshot`, `suspend`, `stop` \| `snapshot` \| \S.* \|$/,
+  );
+});
+
+Deno.test("optionTable() shows a dash where an option has no default", () => {
+  const row = rowsOf(optionTable("options-selection")).find((line) => line.startsWith("| `pool` |"));
+  assert.match(row ?? "", /\| `POOL` \| – \|/);
+});
+
+Deno.test("flagTable() tells a command's own flags and leaves out those of the option tables", () => {
+  const rows = rowsOf(flagTable());
+  assert.ok(rows.some((row) => /`backup` \| `--to <DIR>` \| .*\(required\) \|$/.test(row)));
+  assert.ok(rows.some((row) => row.includes("| `verify` | `--vmid")));
+  assert.ok(!rows.some((row) => row.includes("--dry-run")));
+});
