@@ -16,7 +16,7 @@ const STAMP = `${DIST}/.${NAME}.json`;
 const FLAGS = ["--no-check", "--allow-all", "--no-code-cache"];
 
 /** Loaded by path at run time, so `deno compile` does not see them in the module graph. */
-const WORKERS = ["src/store/hash_worker.ts"];
+const WORKERS = ["src/store/hashed_file_worker.ts"];
 
 /** A download that hangs behind a silent firewall must not hang the build: minutes. */
 const DOWNLOAD_MINUTES = 2;

@@ -26,7 +26,7 @@ export class CheckedSource implements ByteSource {
     private readonly options: { stallTimeout: number; onBytes: (bytes: number) => void },
   ) {}
 
-  /** Bytes handed through so far. */
+  /** Bytes that the producer has given so far. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -52,9 +52,10 @@ export class CheckedSource implements ByteSource {
         this.#contents = contents;
         return chunk;
       }
+      this.#bytes += chunk.byteLength;
       const pushed = this.check.push(chunk);
       if (pushed) await pushed;
-      this.#count(chunk.byteLength);
+      this.#tell();
       return chunk;
     } catch (error) {
       clearInterval(this.#watch);
@@ -68,8 +69,7 @@ export class CheckedSource implements ByteSource {
     if (this.#cancelled) throw this.#cancelled.reason;
   }
 
-  #count(bytes: number): void {
-    this.#bytes += bytes;
+  #tell(): void {
     const now = Date.now();
     if (now - this.#reported >= REPORT_INTERVAL) {
       this.#reported = now;

@@ -8,7 +8,7 @@ import type { SnapshotSink } from "../core/sink.ts";
 import type { ArchiveRecord } from "../core/snapshot.ts";
 import type { ProxmoxNode } from "../proxmox/cluster.ts";
 import { type DumpRequest, type DumpSource, startDump } from "../proxmox/dump.ts";
-import { gotLock, lastError, percentOf, waitsForLock } from "../proxmox/vzdump.ts";
+import { gotLock, lastError, percentOf, vzdumpLockHolder, waitsForLock } from "../proxmox/vzdump.ts";
 import { CheckedSource } from "./checked_source.ts";
 
 /** What dumping one guest takes. */
@@ -56,7 +56,7 @@ export async function dumpGuest(guest: Guest, task: DumpTask): Promise<DumpResul
     task.stop.throwIfAborted();
     dump = await startDump(task.node, guest, {
       ...task.request,
-      onLog: logReader(guest, task.listen, warnings),
+      onLog: logReader(guest, task, warnings),
     });
     const source = new CheckedSource(dump, checkArchive({ kind: guest.kind, compression }), {
       stallTimeout: task.stallTimeout,
@@ -94,13 +94,19 @@ export async function dumpGuest(guest: Guest, task: DumpTask): Promise<DumpResul
 }
 
 /** Turns vzdump's log lines into events, and collects its warnings. */
-function logReader(guest: Guest, listen: EventListener, warnings: string[]): (line: string) => void {
+function logReader(guest: Guest, { node, listen }: DumpTask, warnings: string[]): (line: string) => void {
+  const tellHolder = async () => {
+    const holder = await vzdumpLockHolder(node);
+    const text = `waiting for the vzdump lock of the node${
+      holder === undefined ? "" : `, held by ${holder}`
+    }`;
+    listen({ type: "phase", vmid: guest.vmid, text });
+  };
   return (line) => {
     const percent = percentOf(line);
     if (percent !== undefined) listen({ type: "percent", vmid: guest.vmid, percent });
-    else if (waitsForLock(line)) {
-      listen({ type: "phase", vmid: guest.vmid, text: "waiting for the vzdump lock of the node" });
-    } else if (gotLock(line)) listen({ type: "phase", vmid: guest.vmid, text: "" });
+    else if (waitsForLock(line)) void tellHolder();
+    else if (gotLock(line)) listen({ type: "phase", vmid: guest.vmid, text: "" });
     else if (line.startsWith("WARN: ") && warnings.length < WARNINGS_KEPT) {
       warnings.push(line.slice("WARN: ".length));
     }
@@ -111,9 +117,7 @@ function explain(guest: Guest, error: unknown, log: string, bytes: number): stri
   const action = `Cannot back up ${guestLabel(guest)}`;
   if (error instanceof UserError && error.kind !== "interrupted") return error.sentence;
   if (error instanceof ArchiveDamage) {
-    if (bytes > 0) {
-      return `${action}: vzdump ended well, but its output is no whole archive: ${messageOf(error)}`;
-    }
+    if (bytes > 0) return `${action}: vzdump wrote no whole archive: ${messageOf(error)}`;
     return `${action}: vzdump ended well without a byte; it does so for a guest of another node`;
   }
   if (error instanceof Error && error.name === "CommandError") {

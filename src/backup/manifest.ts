@@ -2,7 +2,7 @@ import { notHeld } from "../archive/guest_volumes.ts";
 import type { Guest } from "../core/guest.ts";
 import { FORM_VERSION, type Manifest, type ManifestGuest } from "../core/snapshot.ts";
 import type { ProxmoxNode } from "../proxmox/cluster.ts";
-import { guestConfig, guestSnapshots } from "../proxmox/guest_control.ts";
+import { readGuest } from "../proxmox/guest_record.ts";
 
 /**
  * Describes guests for the manifest: what they are, their configuration, and what a backup of them does not
@@ -16,8 +16,7 @@ export async function describeGuests(node: ProxmoxNode, guests: readonly Guest[]
 
 async function describeGuest(node: ProxmoxNode, guest: Guest): Promise<ManifestGuest> {
   const { vmid, kind, name, status, template, pool, tags } = guest;
-  const config = await guestConfig(node, guest).catch(() => undefined);
-  const snapshots = config ? await guestSnapshots(node, guest, config) : [];
+  const record = await readGuest(node, guest).catch(() => undefined);
   return {
     vmid,
     kind,
@@ -27,8 +26,8 @@ async function describeGuest(node: ProxmoxNode, guest: Guest): Promise<ManifestG
     tags,
     ...(name !== undefined ? { name } : {}),
     ...(pool !== undefined ? { pool } : {}),
-    ...(config ? { config } : {}),
-    notHeld: config ? notHeld(kind, { values: config, snapshots }) : [],
+    ...(record ? { config: record.config } : {}),
+    notHeld: record ? notHeld(kind, { values: record.config, snapshots: record.snapshots }) : [],
   };
 }
 

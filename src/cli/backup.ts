@@ -1,8 +1,10 @@
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { backup } from "../backup/backup.ts";
 import { type Door, readOptions } from "../config/doors.ts";
 import { UserError } from "../core/errors.ts";
 import type { Report } from "../core/snapshot.ts";
+import { requireActiveStorage } from "../proxmox/work_dir.ts";
 import { backupRequest, SELECTION_KEYS, selectionOf, selectOn } from "../setup/backup_setup.ts";
 import { openLocalNode } from "../setup/local_node.ts";
 import { newRunId } from "../setup/run_id.ts";
@@ -41,9 +43,11 @@ export async function runBackup(flags: Flags, context: CliContext): Promise<void
   const selection = selectionOf(options);
   const node = await openLocalNode();
   const selected = await selectOn(node, selection);
+  const store = resolve(flags.to);
+  await requireActiveStorage(node, store);
 
   const runId = newRunId();
-  const sink = await SnapshotWriter.create(flags.to.replace(/(?<=.)\/+$/, ""), now(), runId);
+  const sink = await SnapshotWriter.create(store, now(), runId);
   const signals = watchSignals(context.leave);
   const progress = showProgress(terminal);
   try {

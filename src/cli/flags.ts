@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { parse as parseToml } from "smol-toml";
+import { parse as parseToml, TomlError } from "smol-toml";
 import { type Door, environmentDoor, fileDoor, flagDoor, flagName } from "../config/doors.ts";
 import { OPTION_GROUPS, type OptionSpec, type Side } from "../config/options.ts";
 import { messageOf, UserError } from "../core/errors.ts";
@@ -69,7 +69,13 @@ async function openFile(path: string, side: Side): Promise<Door> {
     return fileDoor(path, side, parseToml(await Deno.readTextFile(path)));
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
-    const [problem] = messageOf(cause).split("\n");
-    throw new UserError("usage", `Cannot read the config file "${path}": ${problem}`, { cause });
+    throw new UserError("usage", `Cannot read the config file "${path}": ${problemOf(cause)}`, { cause });
   }
+}
+
+/** Without the excerpt of the file that the parser's message ends with. */
+function problemOf(cause: unknown): string {
+  if (!(cause instanceof TomlError)) return messageOf(cause);
+  const [problem = ""] = cause.message.split("\n");
+  return `${problem} (line ${cause.line})`;
 }

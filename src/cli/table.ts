@@ -1,6 +1,7 @@
 import Table from "cli-table3";
 import prettyBytes from "pretty-bytes";
 import type { NotHeld } from "../core/snapshot.ts";
+import { printable } from "./terminal.ts";
 
 /** Lines of a table without borders, columns two blanks apart. */
 export function tableLines(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
@@ -21,7 +22,8 @@ export function tableLines(head: readonly string[], rows: readonly (readonly str
     chars: { ...Object.fromEntries([...borders, ...inner].map((name) => [name, none])), middle: "  " },
     style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
   });
-  table.push(...rows.map((row) => [...row]));
+  // A cell that began a new line could pass for a row of its own.
+  table.push(...rows.map((row) => row.map(printable)));
   return table.toString().split("\n").map((line) => line.trimEnd());
 }
 
@@ -46,7 +48,7 @@ export function ageText(milliseconds: number): string {
 
 /** `0:42`, `1:05:09`. */
 export function clockText(seconds: number): string {
-  const whole = Math.floor(seconds);
+  const whole = Math.max(0, Math.floor(seconds));
   const two = (part: number) => String(part).padStart(2, "0");
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
   return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;

@@ -14,12 +14,13 @@ export interface Terminal {
 
 /**
  * Text that cannot steer a terminal: control characters and those that turn the direction of writing are made
- * visible. Names and logs come from guests and from strangers' archives.
+ * visible, as JSON writes them, so that a line of JSON stays one. Names and logs come from guests and from
+ * strangers' archives.
  */
 export function printable(text: string): string {
   return text.replaceAll(
     /[\p{Cc}\p{Bidi_Control}]/gu,
-    (char) => `\\x${char.codePointAt(0)?.toString(16).padStart(2, "0")}`,
+    (char) => `\\u${char.codePointAt(0)?.toString(16).padStart(4, "0")}`,
   );
 }
 
@@ -35,7 +36,14 @@ export function processTerminal(): Terminal {
   return {
     isInteractive,
     canAsk,
-    out: (line) => writeAll(Deno.stdout, `${printable(line)}\n`),
+    async out(line) {
+      try {
+        await writeAll(Deno.stdout, `${printable(line)}\n`);
+      } catch (error) {
+        // Whoever read has seen enough (`… | head`); the work is done all the same.
+        if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+      }
+    },
     say(line) {
       const bytes = new TextEncoder().encode(`${printable(line)}\n`);
       for (let done = 0; done < bytes.byteLength;) done += Deno.stderr.writeSync(bytes.subarray(done));

@@ -17,8 +17,8 @@ export interface ByteSource {
   cancel(reason: unknown): Promise<void>;
 }
 
-/** Size of one transfer from a pipe: 32 KiB keeps a 64 KiB pipe from running empty or full. */
-export const TRANSFER_BYTES = 32 * 1024;
+/** Most bytes of one transfer from a pipe: what a pipe holds. Smaller ones cost more calls than they save waiting. */
+export const TRANSFER_BYTES = 64 * 1024;
 
 /** Size of one coalesced output buffer. */
 export const BUFFER_BYTES = 1024 * 1024;

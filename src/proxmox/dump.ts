@@ -2,6 +2,7 @@ import { parseArchiveName } from "../archive/names.ts";
 import type { ByteSource } from "../core/bytes.ts";
 import { guestLabel } from "../core/guest.ts";
 import { UserError } from "../core/errors.ts";
+import { usableSpace } from "../core/space.ts";
 import { type CommandEnd, CommandError } from "../runner/runner.ts";
 import type { ProxmoxNode } from "./cluster.ts";
 import type { GuestId } from "./guest_control.ts";
@@ -46,9 +47,16 @@ async function dumpToStdout(node: ProxmoxNode, guest: GuestId, request: DumpRequ
   return await node.runner.read(argv, { logDir: request.workDir, onLog: request.onLog });
 }
 
-/** Whether vzdump refused to stream, as opposed to failing. */
+/** Milliseconds between two looks at the free space while vzdump writes a file. */
+const SPACE_CHECK_INTERVAL = 1000;
+
+/**
+ * Whether vzdump refused to stream, as opposed to failing: its error names the option. The log does not tell,
+ * every stream's has "sending archive to stdout" in it.
+ */
 function refusedToStream(error: unknown): boolean {
-  return error instanceof CommandError && error.reason === "status" && /stdout/.test(error.end.logTail);
+  return error instanceof CommandError && error.reason === "status" &&
+    /'stdout'|--stdout|\bstdout: option|Unknown option: stdout/.test(error.message);
 }
 
 /** Streams; goes through a file instead if vzdump ended before any byte with an error about --stdout. */
@@ -87,12 +95,25 @@ function failedDump(guest: GuestId, end: CommandEnd): UserError {
   return new UserError("failed", `Cannot back up ${guestLabel(guest)}: ${reason}`);
 }
 
+function fullDisk(guest: GuestId, workDir: string): UserError {
+  return new UserError("failed", `Cannot back up ${guestLabel(guest)}: "${workDir}" has run out of space`, {
+    hint: "max(5 %, 2 GiB) of a filesystem stay free; give another --dump-dir, or use backup_method=stream",
+  });
+}
+
 /** Lets vzdump write its file into the working directory, then reads it from there. */
 function dumpThroughFile(node: ProxmoxNode, guest: GuestId, request: DumpRequest): DumpSource {
   const { files } = node.runner;
   const stop = new AbortController();
+  const spaceWatch = setInterval(() => void stopWhenFull(), SPACE_CHECK_INTERVAL);
+  const stopWhenFull = async () => {
+    const space = await files.freeSpace(request.workDir).catch(() => undefined);
+    if (space && usableSpace(space) === 0) stop.abort(fullDisk(guest, request.workDir));
+  };
   const argv = vzdumpArgv(guest, request.settings, node.release, request.workDir, "file");
-  const job = node.runner.finish(argv, { logDir: request.workDir, onLog: request.onLog, stop: stop.signal });
+  const job = node.runner.finish(argv, { logDir: request.workDir, onLog: request.onLog, stop: stop.signal })
+    .finally(() => clearInterval(spaceWatch));
+  job.catch(() => {}); // told by the first read, which may come late or never
   let opened: ByteSource | undefined;
   let path = "";
   let tail = "";
@@ -100,6 +121,7 @@ function dumpThroughFile(node: ProxmoxNode, guest: GuestId, request: DumpRequest
   const open = async (): Promise<ByteSource> => {
     const end = await job;
     tail = end.logTail;
+    stop.signal.throwIfAborted();
     if (end.status !== 0) throw failedDump(guest, end);
     const name = (await files.list(request.workDir)).find((entry) => parseArchiveName(entry) !== null);
     if (name === undefined) {

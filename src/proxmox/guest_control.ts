@@ -1,10 +1,7 @@
-import { z } from "zod";
-import { type ConfigValues, valuesOf } from "../archive/guest_config.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import { type GuestKind, guestLabel } from "../core/guest.ts";
 import { CommandError, type CommandOutput } from "../runner/runner.ts";
 import type { ProxmoxNode } from "./cluster.ts";
-import { pveshGet } from "./pvesh.ts";
 
 /** A guest of this node; `qm` and `pct` know no other nodes. */
 export interface GuestId {
@@ -19,7 +16,8 @@ const STATE_TIMEOUT = 90_000;
 
 const tool = (guest: GuestId): "qm" | "pct" => guest.kind === "qemu" ? "qm" : "pct";
 
-async function control(
+/** Calls `qm` or `pct`; a failure says what was to be done. */
+export async function control(
   node: ProxmoxNode,
   guest: GuestId,
   action: string,
@@ -40,82 +38,6 @@ async function control(
 export async function guestStatus(node: ProxmoxNode, guest: GuestId): Promise<string> {
   const { stdout } = await control(node, guest, "read the state of", ["status", String(guest.vmid)]);
   return /^status: (\S+)/m.exec(stdout)?.[1] ?? "unknown";
-}
-
-const configAnswer = z.record(z.string(), z.unknown());
-
-/**
- * The guest's configuration as it is in force (no pending changes, no snapshots): key to value, as in its
- * configuration file. Works for guests of other nodes too.
- */
-export async function guestConfig(
-  node: ProxmoxNode,
-  guest: GuestId & { node: string },
-): Promise<ConfigValues> {
-  const answer = await pveshGet(
-    node.runner,
-    `/nodes/${guest.node}/${guest.kind}/${guest.vmid}/config`,
-    configAnswer,
-    { current: "1" },
-  );
-  const { digest: _, ...values } = valuesOf(answer);
-  return values;
-}
-
-const snapshotsAnswer = z.array(z.looseObject({ name: z.string() }));
-
-/**
- * Names of the guest's snapshots. Where the node does not tell, `parent` in the configuration tells of the
- * newest: a guest with snapshots has one.
- */
-export async function guestSnapshots(
-  node: ProxmoxNode,
-  guest: GuestId & { node: string },
-  config: ConfigValues,
-): Promise<string[]> {
-  try {
-    const path = `/nodes/${guest.node}/${guest.kind}/${guest.vmid}/snapshot`;
-    const answer = await pveshGet(node.runner, path, snapshotsAnswer);
-    return answer.map((snapshot) => snapshot.name).filter((name) => name !== "current");
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    return config.parent === undefined ? [] : [config.parent];
-  }
-}
-
-/** The guest's own files, for the record: configuration with its snapshots, and firewall rules if any. */
-export interface GuestFiles {
-  config: string;
-  firewall?: string;
-}
-
-/**
- * Reads the guest's files from the cluster filesystem; where it cannot be read, the configuration (and that
- * of each snapshot) is put together from what `qm` and `pct` print.
- */
-export async function guestFiles(
-  node: ProxmoxNode,
-  guest: GuestId & { node: string },
-  snapshots: readonly string[],
-): Promise<GuestFiles> {
-  const folder = guest.kind === "qemu" ? "qemu-server" : "lxc";
-  const readable = (path: string) => node.runner.files.readText(path).catch(() => null);
-  const config = await readable(`/etc/pve/nodes/${guest.node}/${folder}/${guest.vmid}.conf`);
-  const firewall = await readable(`/etc/pve/firewall/${guest.vmid}.fw`);
-  return { config: config ?? await printedConfig(node, guest, snapshots), ...(firewall ? { firewall } : {}) };
-}
-
-async function printedConfig(
-  node: ProxmoxNode,
-  guest: GuestId,
-  snapshots: readonly string[],
-): Promise<string> {
-  const vmid = String(guest.vmid);
-  const print = async (...options: string[]) =>
-    (await control(node, guest, "read the configuration of", ["config", vmid, ...options])).stdout;
-  let text = await print("--current", "1");
-  for (const name of snapshots) text += `\n[${name}]\n${await print("--snapshot", name)}`;
-  return text;
 }
 
 /**

@@ -1,4 +1,6 @@
 import { UserError } from "../core/errors.ts";
+import { lastWords } from "../runner/command_error.ts";
+import type { ProxmoxNode } from "./cluster.ts";
 import type { GuestId } from "./guest_control.ts";
 import { isAtLeast, type Release } from "./release.ts";
 
@@ -91,15 +93,19 @@ export function waitsForLock(line: string): boolean {
   return line.startsWith("INFO: trying to get global lock");
 }
 
+/** The task (UPID) that holds the node's vzdump lock, as vzdump itself notes it; `undefined` where that is not to be read. */
+export async function vzdumpLockHolder(node: ProxmoxNode): Promise<string | undefined> {
+  const text = await node.runner.files.readText("/var/run/vzdump.pid").catch(() => null);
+  return /^UPID:\S+/.exec(text ?? "")?.[0];
+}
+
 /** Whether the line says that the wait is over. */
 export function gotLock(line: string): boolean {
   return line.startsWith("INFO: got global lock");
 }
 
-/** The reason that a failed tool gave: its last `ERROR:` line, else its last line. */
+/** The reason that a failed tool gave in its log, without what the message around it says anyway. */
 export function lastError(log: string): string | undefined {
-  const lines = log.split("\n").filter((line) => line.trim() !== "");
-  const found = lines.findLast((line) => line.startsWith("ERROR: ") && !line.includes("Backup job failed")) ??
-    lines.at(-1);
-  return found?.replace(/^ERROR: (Backup of VM \d+ failed - )?/, "");
+  return lastWords(log).replace(/^(TASK )?ERROR: (Backup of VM \d+ failed - |Backup job failed - )?/, "") ||
+    undefined;
 }

@@ -59,17 +59,19 @@ export async function openWorkDir(
 
 const storageConfigAnswer = z.array(z.looseObject({ storage: z.string(), path: z.string().optional() }));
 
-/** Refuses a directory that is not there, or that lies under a storage which is not active: it would fill the root disk. */
+/** Refuses a path under a storage of the node that is not active: what is written there would fill the root disk. */
+export async function requireActiveStorage(node: ProxmoxNode, path: string): Promise<void> {
+  const id = await storageOf(node, path);
+  if (id === undefined) return;
+  const storage = (await listStorages(node)).find((entry) => entry.id === id);
+  if (!storage || storage.active) return;
+  throw new UserError("usage", `Cannot use "${path}": its storage "${id}" is not active`, {
+    hint: "mount or enable the storage, or give another directory",
+  });
+}
+
 async function requireUsable(node: ProxmoxNode, dumpDir: string): Promise<void> {
-  const storage = await storageOf(node, dumpDir);
-  if (storage !== undefined) {
-    const state = (await listStorages(node)).find((entry) => entry.id === storage);
-    if (state && !state.active) {
-      throw new UserError("usage", `Cannot use "${dumpDir}": its storage "${storage}" is not active`, {
-        hint: "mount or enable the storage, or give another directory with --dump-dir",
-      });
-    }
-  }
+  await requireActiveStorage(node, dumpDir);
   const there = await node.runner.files.stat(dumpDir);
   if (there?.kind !== "dir") {
     throw new UserError(

@@ -1,6 +1,6 @@
 import type { GuestKind } from "../core/guest.ts";
 import type { FORM_VERSION } from "../core/snapshot.ts";
-import type { GuestFiles } from "../proxmox/guest_control.ts";
+import type { GuestFiles } from "../proxmox/guest_record.ts";
 import type { PlannedRestore } from "./plan.ts";
 
 /** What became of one guest. */

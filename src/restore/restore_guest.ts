@@ -5,7 +5,8 @@ import type { EventListener } from "../core/events.ts";
 import { guestLabel } from "../core/guest.ts";
 import type { SnapshotSource } from "../core/sink.ts";
 import { listGuests, type ProxmoxNode } from "../proxmox/cluster.ts";
-import { destroyGuest, guestFiles, startGuest, stopGuest } from "../proxmox/guest_control.ts";
+import { destroyGuest, startGuest, stopGuest } from "../proxmox/guest_control.ts";
+import { guestFiles } from "../proxmox/guest_record.ts";
 import { lastError } from "../proxmox/vzdump.ts";
 import { ARCHIVE_PATH_LIMIT, restorePercentOf, runRestoreTool } from "../proxmox/restore_tools.ts";
 import type { WorkDir } from "../proxmox/work_dir.ts";
@@ -55,9 +56,10 @@ export async function restoreGuest(
     }
     await runTool(plan, entry, archivePath, context);
   } catch (error) {
-    throw new UserError("failed", `${messageOf(error)}; ${await clearUp(plan, before, entry, context)}`, {
-      cause: error,
-    });
+    const left = await clearUp(plan, before, entry, context).catch((unclear) =>
+      `how the guest was left is not known: ${messageOf(unclear)}`
+    );
+    throw new UserError("failed", `${messageOf(error)}; ${left}`, { cause: error });
   }
   if (plan.starts) await start(plan, entry, context);
 }

@@ -33,9 +33,7 @@ export interface StageTask {
  */
 export async function stageArchive(task: StageTask): Promise<ArchiveContents> {
   const { archive, path, onBytes, stop, compression } = task;
-  const { files } = task.node.runner;
-  await requireSpace(task.node, path, archive.bytes);
-  const writer = await files.create(path);
+  const writer = await createFile(task);
   let bytes = 0;
   let spaceCheckAt = SPACE_CHECK_BYTES;
   try {
@@ -55,6 +53,17 @@ export async function stageArchive(task: StageTask): Promise<ArchiveContents> {
     return contents;
   } catch (error) {
     await writer.abort().catch(() => {});
+    throw error;
+  }
+}
+
+/** Makes the new file; where it cannot, the source is freed: nobody else will. */
+async function createFile({ archive, source, node, path }: StageTask) {
+  try {
+    await requireSpace(node, path, archive.bytes);
+    return await node.runner.files.create(path);
+  } catch (error) {
+    await source.cancel(error).catch(() => {});
     throw error;
   }
 }

@@ -4,7 +4,8 @@ import { messageOf, UserError } from "../core/errors.ts";
 import type { Guest } from "../core/guest.ts";
 import type { SnapshotSource, StoredArchive } from "../core/sink.ts";
 import { listGuests, listPools, listStorages, nextFreeVmid, type ProxmoxNode } from "../proxmox/cluster.ts";
-import { guestConfig, guestSnapshots, guestStatus } from "../proxmox/guest_control.ts";
+import { guestStatus } from "../proxmox/guest_control.ts";
+import { readGuest } from "../proxmox/guest_record.ts";
 import { peekArchive } from "./peek.ts";
 import type { RestoreWish, Standing, Surroundings } from "./plan.ts";
 
@@ -70,11 +71,6 @@ export async function survey(node: ProxmoxNode, wishes: readonly RestoreWish[]):
 
 /** Looks at one guest: its state from the guest itself where it is on this node, its configuration anywhere. */
 export async function lookAt(node: ProxmoxNode, guest: Guest): Promise<Standing> {
-  const config = await guestConfig(node, guest);
-  return {
-    guest,
-    status: guest.node === node.name ? await guestStatus(node, guest) : guest.status,
-    config,
-    snapshots: await guestSnapshots(node, guest, config),
-  };
+  const status = guest.node === node.name ? await guestStatus(node, guest) : guest.status;
+  return { guest, status, ...await readGuest(node, guest) };
 }

@@ -61,7 +61,8 @@ const NO_SIGN = "guest-fsfreeze-";
  *
  * A pid alone proves nothing once its process was waited for, so each signal asks first whether the pid still
  * is a child of the guard. A stop waits a moment and then asks whether its sender still lives: if not, the
- * broken pipe is at work already. `wait` keeps quiet, since dash would log "Terminated" as the job's last words.
+ * broken pipe is at work already. The guard itself says nothing more once
+ * the job runs: a shell would add "Terminated" to the job's last words.
  */
 export const READ_GUARD = `${OPEN_LOG}grace=$2 patience=$3
 shift 3
@@ -71,10 +72,10 @@ child_of() {
   [ "$parent" = "$2" ]
 }
 cleans_up() { grep -aE '${CLEANUP_SIGNS}' /proc/self/fd/4 | grep -avq '${NO_SIGN}'; }
-exec 3<&0 </dev/null
-exec "$@" 3<&- &
+exec 3<&0 4>&2 </dev/null
+exec "$@" 3<&- 4>&- &
 job=$!
-exec >/dev/null
+exec >/dev/null 2>&1
 {
   delay=$grace
   while read -r word <&3; do
@@ -88,12 +89,12 @@ exec >/dev/null
   done
   while [ "$delay" -gt 0 ]; do sleep 1; delay=$((delay - 1)); done
   cleans_up || { child_of "$job" $$ && kill -TERM "$job"; }
-} 4>&2 2>/dev/null &
+} &
 watch=$!
-exec 3<&-
-wait "$job" 2>/dev/null
+exec 3<&- 4>&-
+wait "$job"
 status=$?
-child_of "$watch" $$ 2>/dev/null && kill "$watch"
+child_of "$watch" $$ && kill "$watch"
 exit "$status"
 `;
 

@@ -1,3 +1,4 @@
+import { messageOf } from "../core/errors.ts";
 import { LogTail } from "./log_tail.ts";
 
 /** Milliseconds between two looks at the log. */
@@ -23,6 +24,7 @@ export class JobLog {
   readonly #tail: LogTail;
   readonly #chunk = new Uint8Array(64 * 1024);
   #position = 0;
+  #unreadable = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   private constructor(readonly path: string, readonly file: Deno.FsFile, onLine?: (line: string) => void) {
@@ -61,9 +63,18 @@ export class JobLog {
     await Deno.remove(this.path).catch(() => {});
   }
 
-  // Synchronous, so that nothing of ours comes between the last read and the truncation.
   #poll(): void {
-    if (this.#timer === undefined) return;
+    if (this.#timer === undefined || this.#unreadable) return;
+    try {
+      this.#takeNew();
+    } catch (error) { // a network file system may lose the file; the job matters more than its log
+      this.#unreadable = true;
+      this.#tail.note(`[the log cannot be read any more: ${messageOf(error)}]`);
+    }
+  }
+
+  // Synchronous, so that nothing of ours comes between the last read and the truncation.
+  #takeNew(): void {
     const skipped = this.file.statSync().size - this.#position - MAX_STEP_BYTES;
     if (skipped > 0) {
       this.#position = this.file.seekSync(skipped, Deno.SeekMode.Current);

@@ -1,7 +1,7 @@
 import { type ByteSource, TRANSFER_BYTES } from "../core/bytes.ts";
 import { messageOf } from "../core/errors.ts";
 import { ChildFilter } from "./child_filter.ts";
-import { commandNotStarted } from "./command_error.ts";
+import { commandNotStarted, STATUS_UNKNOWN } from "./command_error.ts";
 import {
   finishGuardArgs,
   type GuardWord,
@@ -92,12 +92,19 @@ export class LocalRunner implements Runner {
       return stoppableGuardArgs(path, this.#limits, command);
     });
     const stdin = child.stdin.getWriter();
-    const onStop = () => say(stdin, "stop");
-    stop.addEventListener("abort", onStop);
+    const givenUp = Promise.withResolvers<{ code: number }>();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const onStop = () => {
+      say(stdin, "stop");
+      timer = setTimeout(() => givenUp.resolve({ code: STATUS_UNKNOWN }), this.#limits.drain);
+    };
     if (stop.aborted) onStop();
-    const { code } = await child.status;
+    else stop.addEventListener("abort", onStop);
+    const { code } = await Promise.race([child.status, givenUp.promise]);
+    clearTimeout(timer);
     stop.removeEventListener("abort", onStop);
     await stdin.close().catch(() => {});
+    child.unref();
     return { status: code, logTail: log.end() };
   }
 

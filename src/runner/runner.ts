@@ -3,7 +3,7 @@ import type { ByteSource } from "../core/bytes.ts";
 /** Program and arguments; never a shell string. */
 export type Argv = readonly [string, ...string[]];
 
-/** How a command ended. `status` is the exit code, or 128 + signal number. */
+/** How a command ended. `status` is the exit code, 128 + signal number, or -1 when we gave up on it while it ran. */
 export interface CommandEnd {
   status: number;
   /** The last lines of what it said on its log stream, at most 64 KiB, made valid UTF-8. */

@@ -1,38 +1,31 @@
 import { BUFFER_BYTES, type ByteSource, TRANSFER_BYTES } from "../core/bytes.ts";
 
-/** Buffers in use at a time: one fills, one is written, one is released, one waits. */
+/** Buffers in use at a time: one fills, the others are on their way through `use`. */
 const BUFFERS = 4;
 
-/** What becomes of each full buffer; both steps see the buffers in order. */
-export interface BufferSteps {
-  /** Writes the bytes; the next write begins only after this settled. */
-  write(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  /** Takes the buffer's first `length` bytes once they are written, while the next write runs; answers it for reuse. */
-  release(buffer: ArrayBuffer, length: number): Promise<ArrayBuffer>;
-}
-
 /**
- * Reads `source` to its end into large buffers and puts each through the steps, reading on meanwhile up to a
- * fixed number of buffers. Rejects with the first failure of either side, after the last write has settled; the
- * source is not cancelled.
+ * Reads `source` to its end into large buffers and hands each to `use`, in order, without waiting for it: `use`
+ * answers the buffer when it may be filled again. Rejects with the first failure of either side, after every
+ * buffer has come back; the source is not cancelled.
  */
-export async function copyBuffered(source: ByteSource, steps: BufferSteps): Promise<void> {
+export async function copyBuffered(
+  source: ByteSource,
+  use: (buffer: ArrayBuffer, length: number) => Promise<ArrayBuffer>,
+): Promise<void> {
   const fresh = Array.from({ length: BUFFERS }, () => new ArrayBuffer(BUFFER_BYTES));
-  const released: Promise<ArrayBuffer>[] = [];
-  let written: Promise<void> = Promise.resolve();
+  const returning: Promise<ArrayBuffer>[] = [];
   try {
     for (let ended = false; !ended;) {
-      const filled = await fill(source, fresh.pop() ?? await (released.shift() as Promise<ArrayBuffer>));
+      const filled = await fill(source, fresh.pop() ?? await (returning.shift() as Promise<ArrayBuffer>));
       ended = filled.ended;
       if (filled.length === 0) continue;
-      written = written.then(() => steps.write(new Uint8Array(filled.buffer, 0, filled.length)));
-      const turn = written.then(() => steps.release(filled.buffer, filled.length));
+      const turn = use(filled.buffer, filled.length);
       turn.catch(() => {}); // a failure is seen when the buffer is asked back, or at the end
-      released.push(turn);
+      returning.push(turn);
     }
-    await Promise.all(released);
+    await Promise.all(returning);
   } finally {
-    await written.catch(() => {});
+    await Promise.allSettled(returning);
   }
 }
 

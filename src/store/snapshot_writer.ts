@@ -5,8 +5,8 @@ import type { SnapshotSink } from "../core/sink.ts";
 import type { ArchiveRecord, Manifest, Report } from "../core/snapshot.ts";
 import { usableSpace } from "../core/space.ts";
 import { copyBuffered } from "./buffered_copy.ts";
-import { syncDir, writeAll, writeJson } from "./durable.ts";
-import { Hasher } from "./hasher.ts";
+import { syncDir, writeJson } from "./durable.ts";
+import { HashedFile } from "./hashed_file.ts";
 import { MANIFEST, PART, RECORD, REPORT, RUN_LOCK, snapshotName } from "./layout.ts";
 
 /** Bytes written between two looks at the free space. */
@@ -80,26 +80,21 @@ export class SnapshotWriter implements SnapshotSink {
 
   async #writePart(part: string, source: ByteSource): Promise<{ bytes: number; sha256: string }> {
     await this.#requireSpace();
-    const hasher = new Hasher();
-    const file = await Deno.open(part, { write: true, createNew: true, mode: 0o600 });
-    let written = 0;
+    const file = await HashedFile.create(part);
+    let bytes = 0;
     let checkAt = SPACE_CHECK_BYTES;
     try {
-      await copyBuffered(source, {
-        write: async (bytes) => {
-          await writeAll(file, bytes);
-          written += bytes.byteLength;
-          if (written >= checkAt) {
-            checkAt += SPACE_CHECK_BYTES;
-            await this.#requireSpace();
-          }
-        },
-        release: (buffer, length) => hasher.update(buffer, length),
+      await copyBuffered(source, async (buffer, length) => {
+        bytes += length;
+        // Called before anything is awaited: the file takes buffers in the order of the calls.
+        const appended = file.append(buffer, length);
+        if (bytes < checkAt) return await appended;
+        checkAt += SPACE_CHECK_BYTES;
+        const [free] = await Promise.all([appended, this.#requireSpace()]);
+        return free;
       });
-      await file.syncData();
-      return { bytes: written, sha256: await hasher.finish() };
+      return { bytes, sha256: await file.finish() };
     } finally {
-      hasher.close();
       file.close();
     }
   }

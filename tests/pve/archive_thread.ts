@@ -19,7 +19,7 @@ export interface ThreadRequest {
 
 export type ThreadEvent =
   | { event: "progress"; progress: VmaProgress }
-  | { event: "end"; written: number; progress?: VmaProgress }
+  | { event: "end"; written: number; progress?: VmaProgress; cut?: true }
   | { event: "failed"; reason: string; written: number };
 
 const PIECE = 32 * 1024;
@@ -84,7 +84,7 @@ self.onmessage = async (message: MessageEvent<ThreadRequest>) => {
     post({ event: "end", written: sink.written, ...(progress ? { progress } : {}) });
   } catch (error) {
     const written = sink?.written ?? 0;
-    if (error instanceof SilentCut) post({ event: "end", written });
+    if (error instanceof SilentCut) post({ event: "end", written, cut: true });
     else post({ event: "failed", reason: reasonOf(error), written });
   }
 };

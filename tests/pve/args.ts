@@ -106,9 +106,11 @@ class Getopt {
   }
 
   #resolve(written: string): string | undefined {
+    // Case is ignored, also of names such as forceStop.
     const name = written.toLowerCase();
-    if (this.schema.has(name)) return name;
-    const candidates = [...this.schema.keys()].filter((option) => option.startsWith(name));
+    const exact = [...this.schema.keys()].find((option) => option.toLowerCase() === name);
+    if (exact !== undefined) return exact;
+    const candidates = [...this.schema.keys()].filter((option) => option.toLowerCase().startsWith(name));
     if (candidates.length === 1) return candidates[0];
     this.complaints.push(
       candidates.length === 0

@@ -34,8 +34,8 @@ export function randomWords(seed: number): () => number {
   };
 }
 
-/** Prime, so that neighbouring disks do not line up; 4 MiB is more than zstd's usual window. */
-const SLOTS = 61;
+/** Prime, so that neighbouring disks do not line up; 2.3 MiB is more than zstd's usual window. */
+const SLOTS = 37;
 let pool: Uint8Array[] | undefined;
 
 function slots(): Uint8Array[] {

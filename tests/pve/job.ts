@@ -105,7 +105,7 @@ export async function runTask(context: Context, task: TaskFile, options: TaskOpt
     complain(`Task finished with ${warnings[1]} warning(s)!`, options);
     return 0;
   }
-  return complain(result.trimEnd().replaceAll("\n", " "), options);
+  return complain(result.replaceAll("\n", " "), options);
 }
 
 function complain(text: string, options: TaskOptions): number {

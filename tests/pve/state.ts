@@ -92,6 +92,8 @@ export interface Faults {
   wrongKind?: boolean;
   /** The byte at this offset of the archive is inverted. */
   flipByteAt?: number;
+  /** A warning in the log of vzdump: the task ends well, with a note on stderr. */
+  warning?: string;
   /** Waits that many milliseconds between the lock and the first byte. */
   delayMs?: number;
   /** A restore fails while the old guest is still intact, or after it was destroyed. */

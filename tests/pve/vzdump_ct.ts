@@ -5,7 +5,7 @@ import { storageOf } from "./storage.ts";
 import { tarHead } from "./tar_write.ts";
 import { beforeFirstByte, type GuestRun, targetOf } from "./vzdump_run.ts";
 import { compressorCommand, stream, StreamFailure, type StreamSource } from "./vzdump_stream.ts";
-import { BrokenLog, Interrupted } from "./worker.ts";
+import { endsAll, Interrupted } from "./worker.ts";
 
 const MINUTE_MS = 60_000;
 const SNAPSHOT_MOUNT = "/mnt/vzsnap0";
@@ -299,7 +299,7 @@ export async function archiveContainer(run: GuestRun): Promise<void> {
     else if (mode === "suspend") await suspended(run, archive);
     else await stopped(run, archive);
   } catch (error) {
-    if (error instanceof BrokenLog) throw error;
+    if (endsAll(error)) throw error;
     failure = error;
   }
   await undo(run, mode);

@@ -6,7 +6,7 @@ import { BackupLog, duration, timestamp } from "./vzdump_log.ts";
 import type { BackupOptions } from "./vzdump_options.ts";
 import { refuseFullRetention } from "./vzdump_prune.ts";
 import { type GuestRun, makeRun, removeTemporaries, storeArchive } from "./vzdump_run.ts";
-import { BrokenLog, type Job } from "./worker.ts";
+import { endsAll, type Job } from "./worker.ts";
 
 const MINUTE_MS = 60_000;
 const LOCK_NAME = "/var/run/vzdump.lock";
@@ -87,7 +87,7 @@ async function backupGuest(run: GuestRun): Promise<void> {
     await storeArchive(run);
     await runHook(run, "backup-end");
   } catch (error) {
-    if (error instanceof BrokenLog) throw error;
+    if (endsAll(error)) throw error;
     failure = error;
   }
   // Each step waits, so that a signal during the cleanup cuts what comes after it.
@@ -112,7 +112,7 @@ async function attempt(job: Job, log: BackupLog, options: BackupOptions, vmid: n
     log.info(`Finished Backup of VM ${vmid} (${duration((Date.now() - started.getTime()) / 1000)})`);
     log.task(`Backup finished at ${timestamp(new Date())}`);
   } catch (error) {
-    if (error instanceof BrokenLog) throw error;
+    if (endsAll(error)) throw error;
     failure = error;
     log.error(`Backup of VM ${vmid} failed - ${reasonOf(error)}`);
     log.task(`Failed at ${timestamp(new Date())}`);
@@ -170,7 +170,7 @@ async function backupAll(job: Job, log: BackupLog, options: BackupOptions): Prom
     }
     await runHook({ job, log, options }, "job-end");
   } catch (error) {
-    if (error instanceof BrokenLog) throw error;
+    if (endsAll(error)) throw error;
     job.print(`ERROR: Backup job failed - ${error instanceof Error ? error.message : error}`);
     await runHook({ job, log, options }, "job-abort");
     recordNotification(job, options, false);
@@ -187,7 +187,7 @@ export async function runBackupJob(job: Job): Promise<void> {
   try {
     lock = await takeLock(job, options, log);
   } catch (error) {
-    if (!(error instanceof BrokenLog)) recordNotification(job, options, false);
+    if (!endsAll(error)) recordNotification(job, options, false);
     throw error;
   }
   const good = await backupAll(job, log, options);

@@ -61,7 +61,7 @@ export async function makeRun(
     partial: archive.replace(/\.[^./]+$/, ".dat"),
     tmpdir,
     thread: new ArchiveThread(),
-    cleanupStep: () => job.pause((faults.cleanupSeconds ?? 0) * 1000 / CLEANUP_STEPS),
+    cleanupStep: () => job.cleanupStep((faults.cleanupSeconds ?? 0) * 1000 / CLEANUP_STEPS),
   };
 }
 
@@ -82,6 +82,7 @@ function logNoise(run: GuestRun): void {
 /** Faults that strike before the first byte. */
 export async function beforeFirstByte(run: GuestRun): Promise<void> {
   logNoise(run);
+  if (run.faults.warning !== undefined) run.log.warn(run.faults.warning);
   if (run.faults.delayMs) await run.job.pause(run.faults.delayMs);
   if (run.faults.failAtStart !== undefined) throw new Error(run.faults.failAtStart);
 }

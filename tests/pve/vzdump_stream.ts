@@ -170,11 +170,11 @@ export async function stream(job: Job, thread: ArchiveThread, plan: StreamPlan):
 }
 
 function finish(target: Ending, child?: Deno.CommandStatus, generated?: Ending): StreamResult {
-  const failed = [target, generated].find((ending) => ending?.event === "failed");
   // A silent cut closes the pipe early: the programs before it die of it, and nobody shall notice.
-  const cut = target.event === "end" && child !== undefined && child.signal === "SIGPIPE";
-  const command = child === undefined || child.success || cut ? undefined : describeStatus(child);
-  if (target.event === "failed" || (!cut && (failed || command))) {
+  if (target.event === "end" && target.cut) return { written: target.written };
+  const failed = [target, generated].find((ending) => ending?.event === "failed");
+  const command = child === undefined || child.success ? undefined : describeStatus(child);
+  if (target.event === "failed" || failed !== undefined || command !== undefined) {
     throw new StreamFailure(failed?.event === "failed" ? failed.reason : undefined, command);
   }
   const progress = generated?.event === "end"

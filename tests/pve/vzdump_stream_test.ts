@@ -73,6 +73,12 @@ Deno.test("vzdump can print a huge or binary log without touching the stream", a
   assert.ok(stderr.length > 3_000_000);
 });
 
+Deno.test("vzdump with a warning succeeds and says so on stderr", async () => {
+  const { code, stderr } = await dump(101, { warning: "something odd" });
+  assert.equal(code, 0);
+  assert.match(stderr, /WARN: something odd\n[^]*Task finished with 1 warning\(s\)!\n$/);
+});
+
 Deno.test("vzdump can be slow, by its own doing or by --bwlimit", async () => {
   const began = Date.now();
   await dump(101, { bytesPerSecond: 3_000_000 });
@@ -84,11 +90,16 @@ Deno.test("vzdump without a reader of its log blocks once the pipe is full", asy
   await using node = await SimNode.create({ guests: [VM] });
   node.fault(101, { hugeLogBytes: 2_000_000 });
   const child = start(node, "vzdump", [101, "--stdout", 1, "--dumpdir", node.dumpDir]);
-  const first = child.stdout.getReader().read();
+  let bytes = 0;
+  const drained = (async () => {
+    for await (const chunk of child.stdout) bytes += chunk.length;
+  })();
   const waited = new Promise<"waited">((resolve) => setTimeout(() => resolve("waited"), 1500));
-  assert.equal(await Promise.race([first, waited]), "waited");
+  assert.equal(await Promise.race([drained, waited]), "waited");
+  assert.equal(bytes, 0);
   await child.stderr.pipeTo(new WritableStream());
-  assert.equal((await first).done, false);
+  await drained;
+  assert.ok(bytes > WHOLE);
   assert.equal((await child.status).code, 0);
 });
 

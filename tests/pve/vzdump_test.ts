@@ -211,6 +211,35 @@ Deno.test("vzdump of a container on a full target fails with tar's status", () =
     );
   }, (node) => node.fault(105, { noSpaceAfterBytes: 20_000 })));
 
+Deno.test("vzdump selects by --all, --exclude and --pool", async () => {
+  await using node = await SimNode.create({
+    otherNodes: ["pve2"],
+    pools: ["lab/sub"],
+    guests: [{ ...VM, pool: "lab" }, { vmid: 102, disks: [] }, { vmid: 103, disks: [], pool: "lab/sub" }, {
+      vmid: 107,
+      node: "pve2",
+    }],
+  });
+  const done = async (...args: (string | number)[]) => {
+    const { code, stdout } = await run(node, "vzdump", [...args, "--dumpdir", node.dumpDir]);
+    assert.equal(code, 0);
+    return [...stdout.matchAll(/Finished Backup of VM (\d+)/g)].map((match) => match[1]);
+  };
+  assert.deepEqual(await done("--all", 1), ["101", "102", "103"]);
+  assert.deepEqual(await done("--exclude", "102,103"), ["101"]);
+  assert.deepEqual(await done("--pool", "lab"), ["101"]);
+});
+
+Deno.test("vzdump leaves out what exclude-path of vzdump.conf names", async () => {
+  await using node = await SimNode.create({ guests: [CT] });
+  node.setVzdumpConf("exclude-path: /root /var/log\n");
+  assert.equal((await run(node, "vzdump", [105, "--dumpdir", node.dumpDir])).code, 0);
+  const { stdout } = await new Deno.Command("tar", { args: ["-tf", only(node.dumpDir, ".tar")] }).output();
+  const members = new TextDecoder().decode(stdout);
+  assert.match(members, /^\.\/etc\/hostname$/m);
+  assert.doesNotMatch(members, /^\.\/(root\/|var\/log\/|tmp\/scratch)/m);
+});
+
 Deno.test("vzdump --remove 0 refuses when the retention is full", async () => {
   await using node = await SimNode.create({ guests: [VM] });
   for (const day of ["01", "02", "03"]) {

@@ -14,7 +14,7 @@ import type { VmaDevice, VmaProgress } from "./vma_write.ts";
 import { binarySize, shortDuration } from "./vzdump_log.ts";
 import { beforeFirstByte, type GuestRun, targetOf } from "./vzdump_run.ts";
 import { compressorCommand, stream, StreamFailure, type StreamResult } from "./vzdump_stream.ts";
-import { BrokenLog } from "./worker.ts";
+import { endsAll } from "./worker.ts";
 
 const MINUTE_MS = 60_000;
 const encoder = new TextEncoder();
@@ -217,9 +217,8 @@ async function logFailure(run: GuestRun, error: unknown): Promise<Error> {
   await run.cleanupStep();
   log.info("aborting backup job");
   if (error instanceof StreamFailure && error.command !== undefined) {
-    log.info(
-      `${compressorCommand(run.options)} failed - wrong ${error.command.replace("exit code", "exit status")}`,
-    );
+    const status = error.command.replace(/^(exit code|got signal)/, "exit status");
+    log.info(`${compressorCommand(run.options)} failed - wrong ${status}`);
   }
   await run.cleanupStep();
   if (run.guest.status !== "stopped") log.info("resuming VM again");
@@ -275,7 +274,7 @@ export async function archiveVm(run: GuestRun): Promise<void> {
     }
     await runBackupTask(run, disks);
   } catch (error) {
-    if (error instanceof BrokenLog) throw error;
+    if (endsAll(error)) throw error;
     const failure = await logFailure(run, error);
     stopKvm(run);
     throw failure;

@@ -15,6 +15,16 @@ export class BrokenLog extends Error {
   }
 }
 
+/** A signal came during a cleanup: what was left of it does not happen. */
+export class CleanupCut extends Error {
+  override readonly name = "CleanupCut";
+}
+
+/** Whether nothing may be tidied up any more. */
+export function endsAll(error: unknown): boolean {
+  return error instanceof BrokenLog || error instanceof CleanupCut;
+}
+
 const encoder = new TextEncoder();
 
 /** A running task. Every wait goes through it, so that a TERM ends the wait as Perl's handler would. */
@@ -78,6 +88,16 @@ export class Job {
 
   pause(milliseconds: number): Promise<void> {
     return this.wait(sleep(milliseconds));
+  }
+
+  /** A step of a cleanup; a signal meanwhile cuts it and everything behind it. */
+  async cleanupStep(milliseconds: number): Promise<void> {
+    try {
+      await this.pause(milliseconds);
+    } catch (error) {
+      if (error instanceof Interrupted) throw new CleanupCut(error.message);
+      throw error;
+    }
   }
 
   /** Starts a program in the worker's process group; its stderr goes to the log. */

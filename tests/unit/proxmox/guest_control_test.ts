@@ -1,15 +1,7 @@
 import assert from "node:assert/strict";
-import {
-  destroyGuest,
-  guestConfig,
-  guestFiles,
-  guestSnapshots,
-  guestStatus,
-  startGuest,
-  stopGuest,
-} from "../../../src/proxmox/guest_control.ts";
+import { destroyGuest, guestStatus, startGuest, stopGuest } from "../../../src/proxmox/guest_control.ts";
 import type { GuestKind } from "../../../src/core/guest.ts";
-import { type Answer, byPath, exits, standInNode } from "./node_stand_in.ts";
+import { type Answer, exits, standInNode } from "./node_stand_in.ts";
 import { complaints, RELEASES } from "./pve_options.ts";
 
 const VM = { vmid: 101, kind: "qemu" as const, node: "pve1" };
@@ -55,56 +47,6 @@ Deno.test("guestStatus() says which guest could not be asked, and why", async ()
     guestStatus(node, VM),
     /^UserError: Cannot read the state of VM 101: .*does not exist/,
   );
-});
-
-Deno.test("guestConfig() reads what is in force, of guests of other nodes too", async () => {
-  const path = "/nodes/pve2/lxc/105/config";
-  const answer = {
-    digest: "ab",
-    hostname: "mail",
-    memory: 512,
-    lxc: [["a", "b"]],
-    rootfs: "local:x,size=8G",
-  };
-  const node = standInNode({ run: byPath({ [path]: JSON.stringify(answer) }) });
-  assert.deepEqual(await guestConfig(node, CT), {
-    hostname: "mail",
-    memory: "512",
-    rootfs: "local:x,size=8G",
-  });
-  assert.deepEqual(node.runner.calls[0]?.slice(2, 5), [path, "--current", "1"]);
-});
-
-Deno.test("guestSnapshots() leaves out the present, and falls back on the newest one's name", async () => {
-  const path = "/nodes/pve1/qemu/101/snapshot";
-  const list = [{ name: "before", description: "x" }, { name: "current", parent: "before" }];
-  const node = standInNode({ run: byPath({ [path]: JSON.stringify(list) }) });
-  assert.deepEqual(await guestSnapshots(node, VM, {}), ["before"]);
-
-  const silent = standInNode({ run: () => exits(1, "No 'get' handler defined", ["pvesh"]) });
-  assert.deepEqual(await guestSnapshots(silent, VM, { parent: "newest" }), ["newest"]);
-  assert.deepEqual(await guestSnapshots(silent, VM, {}), []);
-});
-
-Deno.test("guestFiles() reads the cluster's own files", async () => {
-  const files: Record<string, string> = {
-    "/etc/pve/nodes/pve2/lxc/105.conf": "hostname: mail\n\n[snap]\n",
-    "/etc/pve/firewall/105.fw": "[OPTIONS]\n",
-  };
-  const node = standInNode({ files: { readText: (path) => Promise.resolve(files[path] ?? null) } });
-  assert.deepEqual(await guestFiles(node, CT, ["snap"]), {
-    config: "hostname: mail\n\n[snap]\n",
-    firewall: "[OPTIONS]\n",
-  });
-});
-
-Deno.test("guestFiles() puts the configuration together where the cluster's files cannot be read", async () => {
-  const node = standInNode({
-    files: { readText: () => Promise.reject(new Error("EACCES")) },
-    run: (argv) => argv.includes("--snapshot") ? "memory: 256\n" : "memory: 512\n",
-  });
-  assert.deepEqual(await guestFiles(node, VM, ["old"]), { config: "memory: 512\n\n[old]\nmemory: 256\n" });
-  assertAccepted(node.runner.calls);
 });
 
 for (const kind of ["qemu", "lxc"] as const) {

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { planLines } from "../../../src/cli/plan_view.ts";
+import { around, CT_CONFIG, GIB, planOf, standing, VM_CONFIG, wish } from "../restore/surroundings.ts";
+
+Deno.test("planLines() shows a restore beside all others", () => {
+  assert.deepEqual(planLines([planOf(wish("qemu"))]), [
+    'VM 101 "web"  <-  vzdump-qemu-101-x.vma, 1 GiB',
+    "    target    new on node pve1",
+    "    disk      scsi0, 8 GiB, on storage fast",
+  ]);
+});
+
+Deno.test("planLines() shows all that a replace does", () => {
+  const config = { ...CT_CONFIG, mp0: "pool:vm-105-disk-1,mp=/data,size=1G" };
+  const there = around({ standing: [standing("lxc", { config, snapshots: ["old"] })] });
+  const plan = planOf(wish("lxc"), there, {
+    ifExists: "replace",
+    destroyExcluded: true,
+    pool: "prod",
+    unique: "true",
+  });
+  assert.deepEqual(planLines([plan]), [
+    'CT 105 "mail"  <-  vzdump-lxc-105-x.tar, 1 GiB',
+    '    target    CT "mail" stands there (running, the same guest) and is shut down, is replaced, is started again',
+    "    disk      rootfs, 4 GiB, on storage pool",
+    "    pool      prod",
+    "    network   new MAC addresses",
+    '    destroys  snapshot "old"',
+    "    destroys  mp0 (pool:vm-105-disk-1, 1024 MiB)",
+  ]);
+});
+
+Deno.test("planLines() warns of a replace of another guest", () => {
+  const there = standing("qemu", { status: "stopped", config: { name: "db" }, guest: { name: "db" } });
+  const lines = planLines([planOf(wish("qemu"), around({ standing: [there] }), { ifExists: "replace" })]);
+  assert.equal(lines[1], '    target    VM "db" stands there (stopped, ANOTHER guest) and is replaced');
+});
+
+Deno.test("planLines() shows kept disks, warnings and refusals", () => {
+  const config = { ...VM_CONFIG, scsi1: "fast:vm-101-disk-1,size=2G" };
+  const disks = [{ key: "scsi0", size: 900 * GIB, storage: "fast" }, { key: "efidisk0", size: 0 }];
+  const there = around({ standing: [standing("qemu", { config, status: "stopped" })] });
+  assert.deepEqual(planLines([planOf(wish("qemu", { disks }), there)]).slice(2), [
+    "    disk      scsi0, 900 GiB, on storage fast",
+    "    disk      efidisk0, size unknown, on storage ?",
+    "    keeps     scsi1 (fast:vm-101-disk-1) as an unused disk",
+    '    warning   the disks have 921600 MiB in all, storage "fast" has 102400 MiB free',
+    '    REFUSED   Cannot restore VM 101: the archive does not say on which storage disk "efidisk0" was; give one with --storage',
+    '    REFUSED   Cannot restore VM 101: it exists on node "pve1"; pass --force to replace it, or --newid next for another vmid',
+  ]);
+});
+
+Deno.test("planLines() names the snapshot of an archive, and a target that nobody knows by ?", () => {
+  const one = wish("qemu", { target: undefined });
+  const archive = { ...one.archive, snapshot: "2026-01-31T12-00-00Z-01234567" };
+  const [first, , , last] = planLines([planOf({ ...one, archive })]);
+  assert.equal(
+    first,
+    'VM ? "web"  <-  vzdump-qemu-101-x.vma of snapshot 2026-01-31T12-00-00Z-01234567, 1 GiB',
+  );
+  assert.match(last ?? "", /REFUSED .*its name does not tell a vmid; give one with --newid$/);
+});
+
+Deno.test("planLines() shows one block after the other", () => {
+  assert.equal(
+    planLines([planOf(wish("qemu")), planOf(wish("lxc"))]).filter((line) => !line.startsWith(" ")).length,
+    2,
+  );
+  assert.deepEqual(planLines([]), []);
+});
