@@ -1,5 +1,5 @@
 /** Environment variable that names the file where `scripts/test.ts` collects what skipped tests lacked. */
-export const LACKS_FILE = "PLAKAR_PROXMOX_TEST_LACKS";
+export const LACKS_FILE = "TEST_LACKS_FILE";
 
 /**
  * For a test that needs programs of the machine: `Deno.test({ name, ...needs("lzop"), fn })`.

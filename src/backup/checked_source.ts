@@ -70,7 +70,7 @@ export class CheckedSource implements ByteSource {
   }
 
   #tell(): void {
-    const now = Date.now();
+    const now = performance.now();
     if (now - this.#reported >= REPORT_INTERVAL) {
       this.#reported = now;
       this.options.onBytes(this.#bytes);
@@ -80,7 +80,7 @@ export class CheckedSource implements ByteSource {
 
   #endWhenStalled(): void {
     const { stallTimeout } = this.options;
-    if (this.#idleSince === undefined || Date.now() - this.#idleSince < stallTimeout) return;
+    if (this.#idleSince === undefined || performance.now() - this.#idleSince < stallTimeout) return;
     const seconds = Math.round(stallTimeout / 1000);
     const reason = `The target took no byte for ${seconds} seconds; the dump was ended to free the guest`;
     this.cancel(new Error(reason)).catch(() => {}); // the next read tells

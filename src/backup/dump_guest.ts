@@ -95,19 +95,21 @@ export async function dumpGuest(guest: Guest, task: DumpTask): Promise<DumpResul
 
 /** Turns vzdump's log lines into events, and collects its warnings. */
 function logReader(guest: Guest, { node, listen }: DumpTask, warnings: string[]): (line: string) => void {
-  const tellHolder = async () => {
+  let isWaiting = false;
+  const phase = (text: string) => listen({ type: "phase", vmid: guest.vmid, text });
+  const tellWait = async () => {
+    isWaiting = true;
     const holder = await vzdumpLockHolder(node);
-    const text = `waiting for the vzdump lock of the node${
-      holder === undefined ? "" : `, held by ${holder}`
-    }`;
-    listen({ type: "phase", vmid: guest.vmid, text });
+    if (isWaiting) phase(`waiting for the vzdump lock of the node${holder ? `, held by ${holder}` : ""}`);
   };
   return (line) => {
     const percent = percentOf(line);
     if (percent !== undefined) listen({ type: "percent", vmid: guest.vmid, percent });
-    else if (waitsForLock(line)) void tellHolder();
-    else if (gotLock(line)) listen({ type: "phase", vmid: guest.vmid, text: "" });
-    else if (line.startsWith("WARN: ") && warnings.length < WARNINGS_KEPT) {
+    else if (waitsForLock(line)) void tellWait();
+    else if (gotLock(line)) {
+      isWaiting = false;
+      phase("");
+    } else if (line.startsWith("WARN: ") && warnings.length < WARNINGS_KEPT) {
       warnings.push(line.slice("WARN: ".length));
     }
   };

@@ -34,7 +34,9 @@ const COMMANDS: Readonly<Record<string, CliCommand>> = {
 export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
   try {
     const [first] = args;
-    if (first === undefined || !(first.startsWith("-") || first in COMMANDS)) throw noCommand(first);
+    if (first === undefined || !(first.startsWith("-") || Object.hasOwn(COMMANDS, first))) {
+      throw noCommand(first);
+    }
     await makeProgram(context).parseAsync([...args], { from: "user" });
     return 0;
   } catch (error) {

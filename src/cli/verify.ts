@@ -82,7 +82,7 @@ export async function runVerify(flags: Flags, context: CliContext): Promise<void
 
 async function prove(archive: ListedArchive, snapshot?: ListedSnapshot): Promise<Finding> {
   const machine = thisMachine();
-  const from = { source: await machine.files.open(archive.path), decoder: decoderTools(machine) };
+  const from = { open: () => machine.files.open(archive.path), decoder: decoderTools(machine) };
   const problems = await verifyArchive(archive, snapshot, from);
   return { path: archive.path, vmid: archive.vmid, bytes: archive.bytes, problems };
 }

@@ -25,7 +25,8 @@ export function flagDoor(values: Record<string, string>): Door {
 export function environmentDoor(environment: Readonly<Record<string, string>>): Door {
   const values: Record<string, string> = {};
   for (const [name, value] of Object.entries(environment)) {
-    if (!name.startsWith(ENVIRONMENT_PREFIX) || ENVIRONMENT_OTHERS.has(name)) continue;
+    // An empty variable is unset: many shells and service files know no other way to unset one.
+    if (!name.startsWith(ENVIRONMENT_PREFIX) || ENVIRONMENT_OTHERS.has(name) || value === "") continue;
     values[name.slice(ENVIRONMENT_PREFIX.length).toLowerCase()] = value;
   }
   return { describe: (key) => ENVIRONMENT_PREFIX + key.toUpperCase(), values, shared: true };
@@ -35,12 +36,16 @@ export function environmentDoor(environment: Readonly<Record<string, string>>): 
  * The door of a TOML file: its top-level keys, and over them those of the table named after the command.
  * Arrays are joined with commas.
  */
-export function fileDoor(path: string, side: string, document: Readonly<Record<string, unknown>>): Door {
+export function fileDoor(path: string, side: Side, document: Readonly<Record<string, unknown>>): Door {
   const shared = Object.entries(document).filter(([key, value]) =>
     !(Object.hasOwn(OPTIONS, key) && isTable(value))
   );
   const own = isTable(document[side]) ? Object.entries(document[side]) : [];
   const describe = (key: string) => `"${key}" in "${path}"`;
+  const stray = own.find(([key]) => !Object.hasOwn(OPTIONS[side], key));
+  if (stray) {
+    throw new UserError("usage", `Cannot use ${describe(stray[0])}: [${side}] takes options of ${side} only`);
+  }
   const texts = [...shared, ...own].map(([key, value]) => {
     const items = Array.isArray(value) ? value : [value];
     if (!items.every((item) => ["string", "number", "bigint", "boolean"].includes(typeof item))) {

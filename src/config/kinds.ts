@@ -138,6 +138,22 @@ export function vmids(): ValueKind<VmidSelection> {
   };
 }
 
+/** What to leave out: vmids and ranges of them, everything else by name or tag. */
+export function exclusions(): ValueKind<string[]> {
+  const { schema, json } = list("ITEM");
+  return {
+    schema: schema.transform((items, ctx) => {
+      for (const item of items.filter((text) => /^[\d-]+$/.test(text))) {
+        const read = vmids().schema.safeParse(item);
+        if (!read.success) return fail(ctx, read.error.issues[0]?.message ?? "must be a vmid");
+      }
+      return items;
+    }) as z.ZodType<string[], string>,
+    placeholder: "VMID|NAME|TAG",
+    json,
+  };
+}
+
 /** A vmid, or `next` for the next free one. */
 export function newVmid(): ValueKind<number | "next"> {
   return {

@@ -1,5 +1,6 @@
 import {
   absolutePath,
+  exclusions,
   flag,
   integer,
   list,
@@ -47,7 +48,7 @@ const select = {
   tag: { kind: list("TAG"), text: "guests that carry one of these tags" },
   name: { kind: list("GLOB"), text: "guests whose name matches; * and ? stand for other characters" },
   all: { kind: flag(), text: "all guests of this node" },
-  exclude: { kind: list("VMID|NAME|TAG"), text: "leave out guests by vmid, range, name (glob) or tag" },
+  exclude: { kind: exclusions(), text: "leave out guests by vmid, range, name (glob) or tag" },
   node: { kind: text("NODE", NODE_NAME), text: "only guests of the node of this name" },
   kind: { kind: oneOf("qemu", "lxc"), text: "only VMs (qemu) or only containers (lxc)" },
   status: { kind: oneOf("running", "stopped"), text: "only guests in this state" },

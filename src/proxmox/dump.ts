@@ -36,10 +36,15 @@ export async function startDump(
   request: DumpRequest,
 ): Promise<DumpSource> {
   if (request.method === "file") return dumpThroughFile(node, guest, request);
-  const stream = await dumpToStdout(node, guest, request);
-  return request.method === "stream"
-    ? stream
-    : new FallbackDump(stream, () => dumpThroughFile(node, guest, request));
+  const loud = { ...request, settings: { ...request.settings, notify: "pve" as const } };
+  const others: Fallback[] = [{ applies: knowsNoSilence, start: () => dumpToStdout(node, guest, loud) }];
+  if (request.method === "auto") {
+    others.push({
+      applies: refusedToStream,
+      start: () => Promise.resolve(dumpThroughFile(node, guest, request)),
+    });
+  }
+  return new FallbackDump(await dumpToStdout(node, guest, request), others);
 }
 
 async function dumpToStdout(node: ProxmoxNode, guest: GuestId, request: DumpRequest): Promise<DumpSource> {
@@ -50,38 +55,50 @@ async function dumpToStdout(node: ProxmoxNode, guest: GuestId, request: DumpRequ
 /** Milliseconds between two looks at the free space while vzdump writes a file. */
 const SPACE_CHECK_INTERVAL = 1000;
 
+/** Another way to dump, for when vzdump ended before any byte with a certain error. */
+interface Fallback {
+  applies: (error: CommandError) => boolean;
+  start: () => Promise<DumpSource>;
+}
+
+/** Whether this release lost an option that turns notifications off; a mail more is better than a backup less. */
+function knowsNoSilence(error: CommandError): boolean {
+  return /Unknown option: (notification-|mailto)/.test(error.end.logTail);
+}
+
 /**
  * Whether vzdump refused to stream, as opposed to failing: its error names the option. The log does not tell,
  * every stream's has "sending archive to stdout" in it.
  */
-function refusedToStream(error: unknown): boolean {
-  return error instanceof CommandError && error.reason === "status" &&
-    /'stdout'|--stdout|\bstdout: option|Unknown option: stdout/.test(error.message);
+function refusedToStream(error: CommandError): boolean {
+  return /'stdout'|--stdout|\bstdout: option|Unknown option: stdout/.test(error.message);
 }
 
-/** Streams; goes through a file instead if vzdump ended before any byte with an error about --stdout. */
+/** Dumps in another way when the first one ended before any byte with an error that tells of one. */
 class FallbackDump implements DumpSource {
-  #started = false;
+  #isSettled = false;
 
-  constructor(private current: DumpSource, private readonly fallBack: () => DumpSource) {}
+  constructor(private current: DumpSource, private readonly others: readonly Fallback[]) {}
 
   async read(view: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
     const { byteOffset, byteLength, buffer: { byteLength: size } } = view;
     try {
       const chunk = await this.current.read(view);
-      this.#started = true;
+      this.#isSettled = true;
       return chunk;
     } catch (error) {
-      if (this.#started || !refusedToStream(error)) throw error;
-      this.#started = true;
-      this.current = this.fallBack();
+      if (this.#isSettled || !(error instanceof CommandError) || error.reason !== "status") throw error;
+      this.#isSettled = true;
+      const other = this.others.find(({ applies }) => applies(error));
+      if (!other) throw error;
+      this.current = await other.start();
       // The failed read may have kept the buffer; before the first byte nothing is lost with it.
       return await this.current.read(new Uint8Array(new ArrayBuffer(size), byteOffset, byteLength));
     }
   }
 
   cancel(reason: unknown): Promise<void> {
-    this.#started = true;
+    this.#isSettled = true;
     return this.current.cancel(reason);
   }
 

@@ -122,6 +122,9 @@ function planReplace(
       `wait, or if nothing works on it: ${toolOf(plan)} unlock ${plan.target}`,
     );
   }
+  if (standing.config.template === "1") {
+    plan.warnings.push("it is a template: linked clones of it would lose the volumes they stand on");
+  }
   planLosses(plan, standing, wish);
   if (plan.destroys.length > 0 && !settings.destroyExcluded) {
     refuse(`the archive does not hold ${plan.destroys.join(", ")}`, "pass --destroy-excluded to lose that");

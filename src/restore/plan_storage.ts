@@ -30,7 +30,7 @@ export function planStorage(
       hint: "give one with --storage",
     });
   }
-  for (const id of new Set(plan.disks.map((disk) => disk.storage))) {
+  for (const id of new Set([plan.storage, ...plan.disks.map((disk) => disk.storage)])) {
     if (id !== undefined) checkStorage(plan, id, around);
   }
 }
@@ -60,9 +60,10 @@ function warnOfSpace(plan: PlannedRestore, storage: Storage): void {
 /** Where a container's rootfs was, if that still takes containers; else the roomiest storage that does. */
 function containerStorage(plan: PlannedRestore, wish: RestoreWish, around: Surroundings): string | undefined {
   const origin = rootfs(wish.disks)?.storage;
-  const takers = around.storages.filter(({ enabled, active, content }) =>
-    enabled && active && content.includes(CONTENT_TYPE.lxc)
+  const takers = around.storages.filter(({ enabled, content }) =>
+    enabled && content.includes(CONTENT_TYPE.lxc)
   );
+  // One that is not mounted for now is no reason to move the guest elsewhere: the check below tells.
   if (takers.some((storage) => storage.id === origin)) {
     const others = wish.disks.filter((disk) => disk.storage !== origin);
     for (const { key, storage } of others) {
@@ -72,7 +73,8 @@ function containerStorage(plan: PlannedRestore, wish: RestoreWish, around: Surro
     }
     return origin;
   }
-  const roomiest = takers.toSorted((a, b) => (b.available ?? 0) - (a.available ?? 0))[0];
+  const ready = takers.filter(({ active }) => active);
+  const roomiest = ready.toSorted((a, b) => (b.available ?? 0) - (a.available ?? 0))[0];
   if (!roomiest) {
     plan.refusals.push({
       reason: `no storage of node "${plan.node}" takes containers`,

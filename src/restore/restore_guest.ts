@@ -2,17 +2,18 @@ import { archiveName } from "../archive/names.ts";
 import type { DecoderFactory } from "../archive/contents.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import type { EventListener } from "../core/events.ts";
-import { guestLabel } from "../core/guest.ts";
 import type { SnapshotSource } from "../core/sink.ts";
 import { listGuests, type ProxmoxNode } from "../proxmox/cluster.ts";
-import { destroyGuest, startGuest, stopGuest } from "../proxmox/guest_control.ts";
+import { startGuest, stopGuest } from "../proxmox/guest_control.ts";
 import { guestFiles } from "../proxmox/guest_record.ts";
 import { lastError } from "../proxmox/vzdump.ts";
 import { ARCHIVE_PATH_LIMIT, restorePercentOf, runRestoreTool } from "../proxmox/restore_tools.ts";
 import type { WorkDir } from "../proxmox/work_dir.ts";
+import { clearUp } from "./after_failure.ts";
 import type { PlannedRestore, Standing } from "./plan.ts";
 import type { RestoredGuest } from "./report.ts";
 import { stageArchive } from "./stage.ts";
+import { findTarget, isUnchanged, labelOf } from "./standing.ts";
 import { lookAt } from "./survey.ts";
 
 export interface RestoreContext {
@@ -56,7 +57,7 @@ export async function restoreGuest(
     }
     await runTool(plan, entry, archivePath, context);
   } catch (error) {
-    const left = await clearUp(plan, before, entry, context).catch((unclear) =>
+    const left = await clearUp(plan, before, entry, context.node).catch((unclear) =>
       `how the guest was left is not known: ${messageOf(unclear)}`
     );
     throw new UserError("failed", `${messageOf(error)}; ${left}`, { cause: error });
@@ -98,8 +99,6 @@ function stagedName({ archive, compression, kind, target }: PlannedRestore): str
   return archiveName({ kind, vmid: archive.vmid ?? target, time, compression });
 }
 
-const labelOf = ({ target, kind }: PlannedRestore): string => guestLabel({ vmid: target, kind });
-
 /** Longest path that staging under `workDir` comes to. */
 export function requireShortPath(workDir: string, plan: PlannedRestore): void {
   const longest = `${workDir}/${plan.target}/vzdump-qemu-999999999-2026_01_31-12_00_00.vma.zst`;
@@ -130,15 +129,9 @@ async function requireAsPlanned(plan: PlannedRestore, node: ProxmoxNode): Promis
   if (guest.node !== planned.guest.node || guest.kind !== planned.guest.kind) {
     throw changed("the guest has moved");
   }
-  if (!sameConfig(now, planned)) throw changed("the configuration of the guest to replace has changed");
+  if (!isUnchanged(now, planned)) throw changed("the configuration of the guest to replace has changed");
   if (now.status !== "stopped" && !plan.stops) throw changed("the guest to replace was started");
   return now;
-}
-
-function sameConfig(a: Standing, b: Standing): boolean {
-  const form = ({ config, snapshots }: Standing) =>
-    JSON.stringify([Object.entries(config).sort(), [...snapshots].sort()]);
-  return form(a) === form(b);
 }
 
 async function runTool(
@@ -173,7 +166,7 @@ async function runTool(
 
 /** Exit status 0 alone proves nothing: the guest must stand there with every disk of the archive. */
 async function requireRestored(plan: PlannedRestore, node: ProxmoxNode): Promise<void> {
-  const { config } = await lookAt(node, await find(plan, node) ?? missing(plan));
+  const { config } = await lookAt(node, await findTarget(plan, node) ?? missing(plan));
   const lost = plan.disks.filter((disk) => config[disk.key] === undefined).map((disk) => disk.key);
   if (lost.length > 0) {
     throw new UserError("failed", `${labelOf(plan)} lacks ${lost.join(", ")}`);
@@ -182,55 +175,6 @@ async function requireRestored(plan: PlannedRestore, node: ProxmoxNode): Promise
 
 function missing(plan: PlannedRestore): never {
   throw new UserError("failed", `The restore tool ended well, but there is no ${labelOf(plan)}`);
-}
-
-async function find(plan: PlannedRestore, node: ProxmoxNode) {
-  return (await listGuests(node)).find((guest) => guest.vmid === plan.target && guest.node === node.name);
-}
-
-/** Leaves things as good as can be after a failure, and says in a clause how they are. */
-async function clearUp(
-  plan: PlannedRestore,
-  before: Standing | undefined,
-  entry: RestoredGuest,
-  { node }: RestoreContext,
-): Promise<string> {
-  const guest = await find(plan, node);
-  if (!before) return guest ? await clearStub(plan, entry, node) : "nothing was left behind";
-  const now = guest && await lookAt(node, guest).catch(() => undefined);
-  if (!now || !sameConfig(now, before)) {
-    return "the guest that stood there is lost; its configuration is in the report, the archive is untouched";
-  }
-  if (before.status === "stopped" || now.status !== "stopped") {
-    return "the guest that stands there is untouched";
-  }
-  try {
-    await startGuest(node, before.guest);
-    return "the guest that stands there is intact and was started again";
-  } catch (error) {
-    return `the guest that stands there is intact, but it is stopped: ${messageOf(error)}`;
-  }
-}
-
-/**
- * A failed qmrestore leaves an empty configuration behind. It is ours when nobody stood there before and it
- * lists no disk; a guest that came in between is not.
- */
-async function clearStub(plan: PlannedRestore, entry: RestoredGuest, node: ProxmoxNode): Promise<string> {
-  const guest = { vmid: plan.target, kind: plan.kind };
-  if (/already exists on node/.test(entry.log ?? "")) return "another guest has taken its vmid in between";
-  const left = await find(plan, node);
-  const keys = Object.keys(left ? (await lookAt(node, left)).config : {});
-  const hasDisk = keys.some((key) =>
-    /^(ide|sata|scsi|virtio|efidisk|tpmstate|unused|rootfs|mp)\d*$/.test(key)
-  );
-  if (hasDisk) return `an incomplete ${labelOf(plan)} was left behind: look at it, and remove it by hand`;
-  try {
-    await destroyGuest(node, guest);
-    return "the empty guest that it left behind was removed";
-  } catch (error) {
-    return `an empty ${labelOf(plan)} was left behind: ${messageOf(error)}`;
-  }
 }
 
 async function start(

@@ -61,8 +61,8 @@ const NO_SIGN = "guest-fsfreeze-";
  *
  * A pid alone proves nothing once its process was waited for, so each signal asks first whether the pid still
  * is a child of the guard. A stop waits a moment and then asks whether its sender still lives: if not, the
- * broken pipe is at work already. The guard itself says nothing more once
- * the job runs: a shell would add "Terminated" to the job's last words.
+ * broken pipe is at work already. The guard itself says nothing once the job runs: a shell would add its
+ * "Terminated" to the job's last words.
  */
 export const READ_GUARD = `${OPEN_LOG}grace=$2 patience=$3
 shift 3

@@ -16,13 +16,15 @@ const MAX_FLOOD_BYTES = 64 * 1024 * 1024;
 /** What is read at most of all that came between two looks; the middle is skipped. */
 const MAX_STEP_BYTES = 1024 * 1024;
 
+/** Room for what a job says while we read. */
+const SLACK_BYTES = 256 * 1024;
+
 /**
  * The log of a job on this machine: a file that we create and the guard unlinks, so that the job's log never
  * depends on a pipe of ours. Polled, since no event tells about an unlinked file.
  */
 export class JobLog {
   readonly #tail: LogTail;
-  readonly #chunk = new Uint8Array(64 * 1024);
   #position = 0;
   #unreadable = false;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -73,29 +75,32 @@ export class JobLog {
     }
   }
 
-  // Synchronous, so that nothing of ours comes between the last read and the truncation.
+  // Synchronous, and lines are cut only afterwards: nothing may come between the last read and the truncation.
   #takeNew(): void {
-    const skipped = this.file.statSync().size - this.#position - MAX_STEP_BYTES;
-    if (skipped > 0) {
-      this.#position = this.file.seekSync(skipped, Deno.SeekMode.Current);
-      this.#tail.note(`[${skipped} bytes of log skipped]`);
+    const unread = this.file.statSync().size - this.#position;
+    if (unread <= 0) return;
+    if (unread > MAX_STEP_BYTES) {
+      this.#position = this.file.seekSync(unread - MAX_STEP_BYTES, Deno.SeekMode.Current);
+      this.#tail.note(`[${unread - MAX_STEP_BYTES} bytes of log skipped]`);
     }
-    const caughtUp = this.#readOn(2 * MAX_STEP_BYTES);
+    const bytes = new Uint8Array(Math.min(unread, MAX_STEP_BYTES) + SLACK_BYTES);
+    const length = this.#fill(bytes);
+    const caughtUp = length < bytes.length;
     if (this.#position > (caughtUp ? MAX_FILE_BYTES : MAX_FLOOD_BYTES)) {
       this.file.truncateSync(0);
       this.#position = this.file.seekSync(0, Deno.SeekMode.Start);
     }
+    this.#tail.push(bytes.subarray(0, length));
   }
 
-  /** Takes at most some more than `limit` bytes; answers whether that is all there is. */
-  #readOn(limit: number): boolean {
-    for (let taken = 0; taken < limit;) {
-      const length = this.file.readSync(this.#chunk);
-      if (length === null) return true;
-      taken += length;
-      this.#position += length;
-      this.#tail.push(this.#chunk.subarray(0, length));
+  #fill(bytes: Uint8Array): number {
+    let length = 0;
+    while (length < bytes.length) {
+      const got = this.file.readSync(bytes.subarray(length));
+      if (got === null) break;
+      length += got;
+      this.#position += got;
     }
-    return false;
+    return length;
   }
 }

@@ -1,4 +1,5 @@
 import { UserError } from "../core/errors.ts";
+import { parseSnapshotName } from "./layout.ts";
 import type { ListedArchive, ListedSnapshot, StoreListing } from "./snapshot_reader.ts";
 
 /** Which archives of a store are wanted. */
@@ -47,7 +48,11 @@ export function chooseArchives(listing: StoreListing, wanted: Wanted): ListedArc
   return chosen.sort((a, b) => (a.vmid ?? 0) - (b.vmid ?? 0));
 }
 
-const time = (archive: ListedArchive): number => archive.taken?.getTime() ?? 0;
+/** Snapshots tell their time in UTC; the local time in an archive's name repeats itself when clocks go back. */
+function time({ snapshot, taken }: ListedArchive): number {
+  const started = snapshot === undefined ? undefined : parseSnapshotName(snapshot);
+  return (started ?? taken)?.getTime() ?? 0;
+}
 
 /** Whether an archive is of one of the guests; one that tells no vmid is of none in particular. */
 export function isWanted(archive: ListedArchive, { vmids }: Pick<Wanted, "vmids">): boolean {

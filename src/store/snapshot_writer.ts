@@ -22,6 +22,8 @@ export class SnapshotWriter implements SnapshotSink {
   readonly path: string;
   #lock: Deno.FsFile | undefined;
   #madeRoot = false;
+  /** Names taken or about to be. */
+  readonly #stored = new Set<string>();
 
   private constructor(private readonly root: string, name: string) {
     this.path = `${root}/${name}`;
@@ -64,6 +66,8 @@ export class SnapshotWriter implements SnapshotSink {
     record: (stored: { bytes: number; sha256?: string }) => ArchiveRecord,
   ): Promise<ArchiveRecord> {
     const path = `${this.path}/${name}`;
+    if (this.#stored.has(name)) throw new TypeError(`The snapshot already holds "${name}"`);
+    this.#stored.add(name);
     try {
       const stored = await this.#writePart(path + PART, source);
       const kept = record(stored);
@@ -73,6 +77,7 @@ export class SnapshotWriter implements SnapshotSink {
       return kept;
     } catch (error) {
       await source.cancel(error).catch(() => {});
+      this.#stored.delete(name);
       for (const left of [path + PART, path + RECORD]) await Deno.remove(left).catch(() => {});
       throw error;
     }

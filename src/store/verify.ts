@@ -15,13 +15,13 @@ import type { ListedArchive, ListedSnapshot } from "./snapshot_reader.ts";
 export async function verifyArchive(
   archive: ListedArchive,
   snapshot: ListedSnapshot | undefined,
-  from: { source: ByteSource; decoder: DecoderFactory },
+  from: { open: () => Promise<ByteSource>; decoder: DecoderFactory },
 ): Promise<string[]> {
   const { record } = archive;
   try {
     const compression = record ? { compression: record.compression } : {};
     const check = checkArchive({ kind: archive.kind, ...compression }, from.decoder);
-    const { contents, sha256 } = await readWhole(from.source, check);
+    const { contents, sha256 } = await readWhole(await from.open(), check);
     const wrong: string[] = [];
     if (record && record.bytes !== contents.bytes) {
       wrong.push(`it has ${contents.bytes} bytes, ${record.bytes} were recorded`);

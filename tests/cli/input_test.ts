@@ -6,7 +6,7 @@ import { type Bed, makeBed } from "./harness.ts";
 const MISTAKES: Record<string, { args: string[]; says: RegExp }> = {
   "an unknown option": {
     args: ["backup", "--vmdi", "101", "--to", "STORE"],
-    says: /Unknown option '--vmdi' \(Did you mean --vmid\?\)/,
+    says: /^Unknown option --vmdi; did you mean --vmid\?$/m,
   },
   "an option of another command": {
     args: ["backup", "--newid", "3", "--to", "STORE"],
@@ -14,7 +14,7 @@ const MISTAKES: Record<string, { args: string[]; says: RegExp }> = {
   },
   "no selection": {
     args: ["backup", "--to", "STORE"],
-    says: /no guests are selected; give exactly one of vmid/,
+    says: /no guests are selected; give exactly one of --vmid, --pool/,
   },
   "two selections": {
     args: ["backup", "--all", "--vmid", "101", "--to", "STORE"],
@@ -72,7 +72,7 @@ const MISTAKES: Record<string, { args: string[]; says: RegExp }> = {
   },
   "a restore of nobody": {
     args: ["restore", "--from", "EMPTY"],
-    says: /no guests are named; give either vmid or all/,
+    says: /no guests are named; give either --vmid or --all/,
   },
   "a broken config file": {
     args: ["guests", "--config", "FILE"],

@@ -104,4 +104,25 @@ export function cancelContract(name: string, make: MakeRunner): void {
         await pause(100);
       }, { drain: 500 }),
   });
+
+  Deno.test({
+    name: `${name} finish() gives up on a job that ignores its stop`,
+    sanitizeResources: false,
+    sanitizeOps: false,
+    fn: () =>
+      withBench(make, async ({ runner, dir, script }) => {
+        const tool = await script(`trap '' TERM; echo $$; while :; do sleep 0.1; done`);
+        const stop = new AbortController();
+        const lines: string[] = [];
+        const onLog = (line: string) => {
+          lines.push(line);
+          stop.abort("enough");
+        };
+        assert.equal((await runner.finish(tool, { logDir: dir, stop: stop.signal, onLog })).status, -1);
+        const session = sessionOf(Number(lines[0]));
+        Deno.kill(Number(lines[0]), "SIGKILL");
+        await until("the job and its guard are gone", () => sessionMembers(session).length === 0);
+        await pause(100);
+      }, { drain: 700 }),
+  });
 }

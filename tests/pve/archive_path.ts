@@ -37,6 +37,20 @@ const DECOMPRESSORS: Readonly<Record<string, string>> = {
   bz2: "bzcat -q",
 };
 
+/** Perl's timelocal dies of a date in a standard name that does not exist. */
+function refuseImpossibleDate(base: string): void {
+  const match = /^vzdump-\w+-[1-9]\d{2,8}-(\d{4})_(\d\d)_(\d\d)-(\d\d)_(\d\d)_(\d\d)\./.exec(base);
+  if (!match) return;
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match.slice(1).map(Number);
+  const where = "at /usr/share/perl5/PVE/Storage.pm line 1821.";
+  if (month < 1 || month > 12) throw new Error(`Month '${month - 1}' out of range 0..11 ${where}`);
+  const days = new Date(year, month, 0).getDate();
+  if (day < 1 || day > days) throw new Error(`Day '${day}' out of range 1..${days} ${where}`);
+  if (hour > 23) throw new Error(`Hour '${hour}' out of range 0..23 ${where}`);
+  if (minute > 59) throw new Error(`Minute '${minute}' out of range 0..59 ${where}`);
+  if (second > 59) throw new Error(`Second '${second}' out of range 0..59 ${where}`);
+}
+
 /** What qmrestore makes of a file name: never of the content. */
 export function archiveInfo(path: string, release: string): ArchiveInfo {
   const base = path.slice(path.lastIndexOf("/") + 1);
@@ -45,12 +59,7 @@ export function archiveInfo(path: string, release: string): ArchiveInfo {
   if (!match || (compression === "bz2" && !atLeast(release, "8.3"))) {
     throw new Error(`ERROR: couldn't determine archive info from '${path}'`);
   }
-  const month = /-\d{4}_(\d\d)_(\d\d)-(\d\d)_(\d\d)_(\d\d)\.[^-]*$/.exec(base);
-  if (month && (Number(month[1]) < 1 || Number(month[1]) > 12)) {
-    throw new Error(
-      `Month '${Number(month[1]) - 1}' out of range 0..11 at /usr/share/perl5/PVE/Storage.pm line 1821.`,
-    );
-  }
+  refuseImpossibleDate(base);
   const decompressor = compression === undefined ? undefined : DECOMPRESSORS[compression];
   return {
     format: match[2] === "vma" ? "vma" : "tar",

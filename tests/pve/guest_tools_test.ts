@@ -78,7 +78,7 @@ Deno.test("list shows this node's guests, or nothing at all", async () => {
   ]]);
   assert.match(
     (await run(node, "pct", ["list"])).stdout,
-    /^VMID       Status     Lock         Name                \n105        running /,
+    /^VMID +Status +Lock +Name +\n105 +running /,
   );
   await expect(node.node("pve2"), "qm list", 0, "", "");
 });

@@ -5,17 +5,16 @@
 import { createHash } from "node:crypto";
 import { configEntries, diskLines, withValue } from "./config.ts";
 import { CLUSTER, openDisk } from "./disk_data.ts";
+import { sleep } from "./context.ts";
+import { initialState, makeDirectories, type SimOptions } from "./create.ts";
 import { createGuest, type GuestSpec } from "./guests.ts";
-import { TOOLS, wrapperScript } from "./launch.ts";
 import {
-  DEFAULT_KNOBS,
   type Faults,
   type GuestState,
   type Knobs,
   readRecords,
   readState,
   type SimState,
-  type StorageState,
   updateState,
   type VolumeState,
   writeState,
@@ -23,30 +22,9 @@ import {
 import { freeVolume } from "./storage.ts";
 import { treeDigest } from "./tree_digest.ts";
 
+export type { SimOptions, StorageSpec } from "./create.ts";
 export type { DiskSpec, GuestSpec } from "./guests.ts";
 export type { Faults, GuestState, Knobs, SimState } from "./state.ts";
-
-const GIB = 1024 ** 3;
-
-export interface StorageSpec extends Partial<StorageState> {
-  id: string;
-}
-
-export interface SimOptions {
-  /** `7.0` … `9.2`; default `8.4`. */
-  release?: string;
-  /** Name of the (first) node; default `pve1`. */
-  name?: string;
-  /** Further nodes of the cluster, by name; `!name` is one that is offline. */
-  otherNodes?: string[];
-  /** Added to (or replacing) `local` (backup, iso, vztmpl) and `local-lvm` (images, rootdir). */
-  storages?: StorageSpec[];
-  pools?: string[];
-  guests?: GuestSpec[];
-  knobs?: Partial<Knobs>;
-  /** Directory for everything; default: a new temporary one, removed by `dispose`. */
-  dir?: string;
-}
 
 /** One call of a simulated tool. `exit` is null while it runs or when it was killed. */
 export interface Call {
@@ -75,64 +53,23 @@ export interface GuestView extends GuestState {
   lock?: string;
 }
 
-function storageState(dir: string, spec: StorageSpec): StorageState {
-  const { id, ...given } = spec;
-  const type = given.type ?? "dir";
-  const base: StorageState = {
-    type,
-    content: "images,rootdir",
-    total: 64 * GIB,
-    enabled: true,
-    active: true,
-    shared: false,
-    snapshots: type === "lvmthin" || type === "zfspool" || type === "rbd",
-  };
-  if (type === "dir" || type === "nfs" || type === "cifs") base.path = `${dir}/storage/${id}`;
-  return { ...base, ...given };
+/** Whether somebody holds a flock on the file. Only looks: trying the lock would get in a worker's way. */
+function isFlocked(path: string): boolean {
+  let inode: number | null;
+  try {
+    inode = Deno.statSync(path).ino;
+  } catch {
+    return false;
+  }
+  const held = new RegExp(`^\\d+: FLOCK .* [0-9a-f]+:[0-9a-f]+:${inode} `, "m");
+  return held.test(Deno.readTextFileSync("/proc/locks"));
 }
 
-function initialState(dir: string, options: SimOptions): SimState {
-  const names = [options.name ?? "pve1", ...(options.otherNodes ?? [])];
-  const state: SimState = {
-    release: options.release ?? "8.4",
-    cluster: names.length > 1 ? "simulated" : null,
-    quorate: true,
-    nodes: {},
-    storages: {},
-    pools: Object.fromEntries((options.pools ?? []).map((pool) => [pool, {}])),
-    guests: {},
-    volumes: {},
-    faults: {},
-    knobs: { ...DEFAULT_KNOBS, ...options.knobs },
-  };
-  names.forEach((name, index) => {
-    const nodeid = names.length > 1 ? index + 1 : 0;
-    const ip = `192.0.2.${index + 1}`;
-    state.nodes[name.replace(/^!/, "")] = { online: !name.startsWith("!"), ip, nodeid };
-  });
-  const local = { id: "local", type: "dir", content: "backup,iso,vztmpl", prune: "keep-all=1" };
-  const thin = { id: "local-lvm", type: "lvmthin", content: "images,rootdir" };
-  for (const spec of [local, thin, ...(options.storages ?? [])]) {
-    state.storages[spec.id] = storageState(dir, spec);
-  }
-  return state;
-}
-
-function makeDirectories(dir: string, state: SimState): void {
-  for (const name of ["run", "tmp", "dump", "volumes", "storage"]) {
-    Deno.mkdirSync(`${dir}/${name}`, { recursive: true });
-  }
-  for (const node of Object.keys(state.nodes)) {
-    Deno.mkdirSync(`${dir}/nodes/${node}/log`, { recursive: true });
-    Deno.mkdirSync(`${dir}/bin/${node}`, { recursive: true });
-    for (const tool of TOOLS) {
-      const path = `${dir}/bin/${node}/${tool}`;
-      Deno.writeTextFileSync(path, wrapperScript(tool, dir, node));
-      Deno.chmodSync(path, 0o755);
-    }
-  }
-  for (const storage of Object.values(state.storages)) {
-    if (storage.path?.startsWith(dir)) Deno.mkdirSync(`${storage.path}/dump`, { recursive: true });
+function kill(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch {
+    // Ended meanwhile.
   }
 }
 
@@ -203,12 +140,7 @@ export class SimNode implements AsyncDisposable {
       const lock = configEntries(guest.config).get("lock");
       if (lock !== undefined) guests[guest.vmid] = lock;
     }
-    const file = Deno.openSync(`${this.dir}/nodes/${this.name}/vzdump.lock`, { create: true, write: true });
-    try {
-      return { guests, vzdump: !file.tryLockSync(true) };
-    } finally {
-      file.close();
-    }
+    return { guests, vzdump: isFlocked(`${this.dir}/nodes/${this.name}/vzdump.lock`) };
   }
 
   /** Worker processes that are alive. */
@@ -218,8 +150,7 @@ export class SimNode implements AsyncDisposable {
       if (!entry.name.endsWith(".process")) continue;
       try {
         const process = JSON.parse(Deno.readTextFileSync(`${this.dir}/run/${entry.name}`)) as SimProcess;
-        const alive = Deno.readTextFileSync(`/proc/${process.pid}/cmdline`).includes(this.dir);
-        if (alive) found.push(process);
+        if (this.#runs(process.pid)) found.push(process);
       } catch {
         // Ended between two looks.
       }
@@ -347,14 +278,26 @@ export class SimNode implements AsyncDisposable {
 
   /** Ends what still runs and removes the directory, if it was made by `create`. */
   async dispose(): Promise<void> {
-    for (const process of this.processes()) {
-      try {
-        Deno.kill(-process.pid, "SIGKILL");
-      } catch {
-        // Ended meanwhile.
-      }
+    for (const { pid } of this.processes()) kill(-pid);
+    // Their callers would still write to the directory that is about to go.
+    for (const { pid, exit } of this.calls()) if (exit === null && this.#runs(pid)) kill(pid);
+    if (!this.owned) return;
+    for (let attempt = 0; attempt < 20 && this.#runsAnything(); attempt++) await sleep(50);
+    await Deno.remove(this.dir, { recursive: true });
+  }
+
+  /** Whether a process belongs to this simulation. */
+  #runs(pid: number): boolean {
+    try {
+      return Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes(`\0${this.dir}\0`);
+    } catch {
+      return false;
     }
-    if (this.owned) await Deno.remove(this.dir, { recursive: true });
+  }
+
+  #runsAnything(): boolean {
+    return this.processes().length > 0 ||
+      this.calls().some(({ pid, exit }) => exit === null && this.#runs(pid));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

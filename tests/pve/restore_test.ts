@@ -147,6 +147,29 @@ Deno.test("SIGTERM ends a hanging restore with the tools' own cleanup", () =>
     assert.deepEqual(node.locks().guests, {});
   }));
 
+Deno.test("SIGTERM reaches a qmrestore that waits for its input", async () => {
+  await using node = await SimNode.create();
+  const child = start(node, "qmrestore", ["-", 201], "piped");
+  await until("the configuration is locked", () => node.locks().guests[201] === "create");
+  await until("the worker reads", () => node.processes().length === 1);
+  child.kill("SIGTERM");
+  const { code, stderr } = await child.output();
+  await child.stdin.close().catch(() => {});
+  assert.deepEqual([code, new TextDecoder().decode(stderr)], [255, "received interrupt\n"]);
+  assert.deepEqual(node.guest(201)!.entries, {});
+});
+
+Deno.test("a name with an impossible date cannot be restored", () =>
+  withDumps({}, async (node, vma) => {
+    for (const date of ["2024_13_01-00_00_00", "2024_02_30-00_00_00", "2024_01_01-25_00_00"]) {
+      const path = `${node.dir}/vzdump-qemu-101-${date}.vma`;
+      await Deno.copyFile(vma, path);
+      const { code, stderr } = await run(node, "qmrestore", [path, 201, "--force", 1]);
+      assert.equal(code, 255);
+      assert.match(stderr, /out of range \d+\.\.\d+ at /);
+    }
+  }));
+
 Deno.test("missing files, FIFOs and names that are no archive's", () =>
   withDumps({}, async (node, vma, tar) => {
     const missing = await run(node, "qmrestore", ["/nowhere/vzdump-qemu-1.vma", 201]);

@@ -5,7 +5,7 @@ import { storageOf } from "./storage.ts";
 import { tarHead } from "./tar_write.ts";
 import { beforeFirstByte, type GuestRun, targetOf } from "./vzdump_run.ts";
 import { compressorCommand, stream, StreamFailure, type StreamSource } from "./vzdump_stream.ts";
-import { endsAll, Interrupted } from "./worker.ts";
+import { Interrupted } from "./worker.ts";
 
 const MINUTE_MS = 60_000;
 const SNAPSHOT_MOUNT = "/mnt/vzsnap0";
@@ -293,15 +293,8 @@ export async function archiveContainer(run: GuestRun): Promise<void> {
     log.info(options.stdout ? "sending archive to stdout" : `creating vzdump archive '${run.archive}'`);
     await writeArchive(run, volumes, mode === "suspend");
   };
-  let failure: unknown;
-  try {
-    if (mode === "snapshot") await inSnapshot(run, volumes, archive);
-    else if (mode === "suspend") await suspended(run, archive);
-    else await stopped(run, archive);
-  } catch (error) {
-    if (endsAll(error)) throw error;
-    failure = error;
-  }
-  await undo(run, mode);
-  if (failure !== undefined) throw failure;
+  run.undo = () => undo(run, mode);
+  if (mode === "snapshot") await inSnapshot(run, volumes, archive);
+  else if (mode === "suspend") await suspended(run, archive);
+  else await stopped(run, archive);
 }

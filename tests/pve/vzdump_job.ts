@@ -90,6 +90,7 @@ async function backupGuest(run: GuestRun): Promise<void> {
     if (endsAll(error)) throw error;
     failure = error;
   }
+  await run.undo?.();
   // Each step waits, so that a signal during the cleanup cuts what comes after it.
   await run.cleanupStep();
   if (locked) unlockGuest(job, guest.vmid);

@@ -23,6 +23,8 @@ export interface GuestRun {
   partial: string;
   tmpdir: string;
   thread: ArchiveThread;
+  /** What the mode did to the guest is undone at the very end. */
+  undo?: () => Promise<void>;
   cleanupStep(): Promise<void>;
 }
 

@@ -339,9 +339,10 @@ Deno.test("vzdump in stop mode shuts the guest down and brings it back", () =>
     assert.equal(code, 0);
     assert.match(
       stdout,
-      /backup mode: stop\n[^]*stopping virtual guest\n[^]*VM Name: web[^]*resuming VM again after \d+ seconds/,
+      /backup mode: stop\n[^]*VM Name: web[^]*stopping virtual guest\n[^]*resuming VM again after \d+ seconds/,
     );
     assert.match(stdout, /restarting vm/);
+    assert.match(stdout, /archive file size: \d+KB\n[^]*restarting vm/);
     assert.equal(node.guest(101)!.status, "running");
     assert.equal(node.guest(105)!.status, "running");
   }));

@@ -93,20 +93,25 @@ async function shutDown(run: GuestRun): Promise<void> {
   setStatus(run, "stopped");
 }
 
-/** Brings the VM into the state in which its QEMU can write the archive. */
-async function prepare(run: GuestRun): Promise<void> {
-  const { log, options, guest } = run;
-  const running = guest.status !== "stopped";
-  const mode = running ? options.mode : "stop";
-  if (mode !== "snapshot") log.info(`backup mode: ${mode}`);
+/** The mode that is possible: a stopped VM is always done in mode stop. */
+function effectiveMode(run: GuestRun): string {
+  return run.guest.status === "stopped" ? "stop" : run.options.mode;
+}
+
+function sayMode(run: GuestRun): void {
+  const { log, options } = run;
+  log.info(`backup mode: ${effectiveMode(run)}`);
   if (options.bwlimit > 0) log.info(`bandwidth limit: ${options.bwlimit} KiB/s`);
   log.info(`ionice priority: ${options.ionice}`);
-  if (!running) return;
-  if (mode === "stop") await shutDown(run);
-  if (mode === "suspend") {
-    log.info("suspending guest");
-    setStatus(run, "paused");
-  }
+}
+
+/** Brings a running VM into the state in which its mode takes it. */
+async function prepare(run: GuestRun): Promise<void> {
+  if (run.guest.status === "stopped") return;
+  if (effectiveMode(run) === "stop") await shutDown(run);
+  if (effectiveMode(run) !== "suspend") return;
+  run.log.info("suspending guest");
+  setStatus(run, "paused");
 }
 
 function progressLine(progress: VmaProgress, before: VmaProgress, seconds: number, step: number): string {
@@ -255,15 +260,12 @@ async function archiveDiskless(run: GuestRun): Promise<void> {
 /** The whole backup of one VM, up to the last byte. */
 export async function archiveVm(run: GuestRun): Promise<void> {
   const { log, guest, options } = run;
-  const early = guest.status === "stopped" || options.mode !== "snapshot";
-  if (early) await prepare(run);
+  const early = effectiveMode(run) !== "snapshot";
+  if (early) sayMode(run);
   log.info(`VM Name: ${configValue(guest.config, "name") ?? `VM ${guest.vmid}`}`);
   const disks = chooseDisks(run, readState(run.job.dir));
-  if (!early) {
-    log.info("backup mode: snapshot");
-    if (options.bwlimit > 0) log.info(`bandwidth limit: ${options.bwlimit} KiB/s`);
-    log.info(`ionice priority: ${options.ionice}`);
-  }
+  if (!early) sayMode(run);
+  await prepare(run);
   sayLeftOut(run);
   log.info(options.stdout ? "sending archive to stdout" : `creating vzdump archive '${run.archive}'`);
   if (disks.length === 0) return await archiveDiskless(run);

@@ -88,6 +88,18 @@ Deno.test("startDump() goes through a file when vzdump refuses to stream, before
     }
   }));
 
+Deno.test("startDump() does without silence where vzdump does not know the option for it", async () => {
+  const error = exits(255, "Unknown option: notification-mode\n400 unable to parse option", VZDUMP);
+  const node = standInNode({
+    read: (argv) =>
+      argv.includes("--notification-mode")
+        ? new TestSource(BYTES, { failAt: 0, error, transfers: true })
+        : new TestSource(BYTES),
+  });
+  assert.deepEqual(await readAll(await startDump(node, VM, request("/tmp", "stream"))), BYTES);
+  assert.equal(node.runner.calls.length, 2);
+});
+
 Deno.test("startDump() does not dump again after any other failure", async () => {
   const refused = "cannot use options 'storage' and 'stdout' at the same time";
   const failed =

@@ -53,7 +53,13 @@ async function verified(given: Case = {}): Promise<{ wrong: string[]; source: Te
     ...given.snapshot,
   };
   const source = new TestSource(bytes, given.source);
-  return { wrong: await verifyArchive(archive, snapshot, { source, decoder: noDecoder }), source };
+  return {
+    wrong: await verifyArchive(archive, snapshot, {
+      open: () => Promise.resolve(source),
+      decoder: noDecoder,
+    }),
+    source,
+  };
 }
 
 async function assertWrong(given: Case, ...patterns: RegExp[]): Promise<void> {
