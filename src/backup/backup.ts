@@ -5,6 +5,7 @@ import type { SnapshotSink } from "../core/sink.ts";
 import { FORM_VERSION, type GuestReport, type ManifestGuest, type Report } from "../core/snapshot.ts";
 import type { ProxmoxNode } from "../proxmox/cluster.ts";
 import { type DumpSettings, requireSupported } from "../proxmox/vzdump.ts";
+import { readVzdumpConf } from "../proxmox/vzdump_conf.ts";
 import { openWorkDir, type WorkDir } from "../proxmox/work_dir.ts";
 import { dumpGuest } from "./dump_guest.ts";
 import { describeGuests, makeManifest } from "./manifest.ts";
@@ -65,9 +66,8 @@ export async function backup(request: BackupRequest, context: BackupContext): Pr
   const workDir = await openWorkDir(node, request.dumpDir, context.runId, 0o711);
   try {
     const described = await describeGuests(node, selected.guests);
-    await sink.begin(
-      makeManifest(node, described, { ...request, id: context.runId, started, program: context.program }),
-    );
+    const run = { ...request, id: context.runId, started, program: context.program };
+    await sink.begin(makeManifest(node, described, { ...run, vzdumpConf: await readVzdumpConf(node) }));
 
     for (const [index, guest] of selected.guests.entries()) {
       const givenUp = context.stop.aborted || (request.onError === "fail" && reports.some(hasFailed));

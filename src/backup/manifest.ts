@@ -1,20 +1,26 @@
 import { notHeld } from "../archive/guest_volumes.ts";
 import type { Guest } from "../core/guest.ts";
-import { FORM_VERSION, type Manifest, type ManifestGuest } from "../core/snapshot.ts";
+import { FORM_VERSION, type Manifest, type ManifestGuest, type NotHeld } from "../core/snapshot.ts";
 import type { ProxmoxNode } from "../proxmox/cluster.ts";
 import { readGuest } from "../proxmox/guest_record.ts";
+import { readVzdumpConf } from "../proxmox/vzdump_conf.ts";
 
 /**
  * Describes guests for the manifest: what they are, their configuration, and what a backup of them does not
  * hold. A configuration that cannot be read is left out: the dump itself will tell what is wrong.
  */
 export async function describeGuests(node: ProxmoxNode, guests: readonly Guest[]): Promise<ManifestGuest[]> {
+  const excluded = (await readVzdumpConf(node))["exclude-path"];
   const described: ManifestGuest[] = [];
-  for (const guest of guests) described.push(await describeGuest(node, guest));
+  for (const guest of guests) described.push(await describeGuest(node, guest, excluded));
   return described;
 }
 
-async function describeGuest(node: ProxmoxNode, guest: Guest): Promise<ManifestGuest> {
+async function describeGuest(
+  node: ProxmoxNode,
+  guest: Guest,
+  excluded: string | undefined,
+): Promise<ManifestGuest> {
   const { vmid, kind, name, status, template, pool, tags } = guest;
   const record = await readGuest(node, guest).catch(() => undefined);
   return {
@@ -27,7 +33,18 @@ async function describeGuest(node: ProxmoxNode, guest: Guest): Promise<ManifestG
     ...(name !== undefined ? { name } : {}),
     ...(pool !== undefined ? { pool } : {}),
     ...(record ? { config: record.config } : {}),
-    notHeld: record ? notHeld(kind, { values: record.config, snapshots: record.snapshots }) : [],
+    notHeld: [
+      ...(record ? notHeld(kind, { values: record.config, snapshots: record.snapshots }) : []),
+      ...(kind === "lxc" && excluded !== undefined ? [excludedPaths(excluded)] : []),
+    ],
+  };
+}
+
+function excludedPaths(paths: string): NotHeld {
+  return {
+    key: "exclude-path",
+    what: `files at "${paths}"`,
+    reason: "exclude-path is set in /etc/vzdump.conf",
   };
 }
 
@@ -35,7 +52,13 @@ async function describeGuest(node: ProxmoxNode, guest: Guest): Promise<ManifestG
 export function makeManifest(
   node: ProxmoxNode,
   guests: ManifestGuest[],
-  run: { id: string; started: Date; program: string; options: Record<string, unknown> },
+  run: {
+    id: string;
+    started: Date;
+    program: string;
+    options: Record<string, unknown>;
+    vzdumpConf: Record<string, string>;
+  },
 ): Manifest {
   return {
     version: FORM_VERSION,
@@ -47,6 +70,7 @@ export function makeManifest(
     release: node.release.text,
     nodes: node.nodes.map(({ name, online }) => ({ name, online })),
     options: run.options,
+    vzdumpConf: run.vzdumpConf,
     guests,
   };
 }

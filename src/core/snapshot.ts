@@ -41,6 +41,8 @@ export const manifestSchema = z.object({
   nodes: z.array(z.object({ name: z.string(), online: z.boolean() })),
   /** The options in force, text by key; no secrets. */
   options: z.record(z.string(), z.unknown()),
+  /** The node's own defaults for vzdump, in force where no option replaces them. */
+  vzdumpConf: z.record(z.string(), z.string()).optional(),
   guests: z.array(manifestGuest),
 });
 
