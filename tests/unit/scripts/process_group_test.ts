@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { runGroup } from "../../../scripts/process_group.ts";
 
-/** Whether the process is gone, or dead and waiting to be reaped by whoever inherited it. */
+/** Whether the process is gone, or dead and waiting to be reaped by whoever inherited it, within some seconds. */
 async function isDead(pid: string): Promise<boolean> {
-  const state = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "gone");
-  return /^gone$|\) [ZX] /.test(state);
+  for (const deadline = Date.now() + 10_000; Date.now() < deadline;) {
+    const state = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "gone");
+    if (/^gone$|\) [ZX] /.test(state)) return true;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return false;
 }
 
 /** Runs `script` in a group; it writes the id of its child to the file `$1`. */
