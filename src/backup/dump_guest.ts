@@ -14,7 +14,7 @@ import { CheckedSource } from "./checked_source.ts";
 /** What dumping one guest takes. */
 export interface DumpTask {
   node: ProxmoxNode;
-  sink: SnapshotSink;
+  sink: Pick<SnapshotSink, "store">;
   request: Omit<DumpRequest, "onLog">;
   /** Milliseconds, see `CheckedSource`. */
   stallTimeout: number;

@@ -48,18 +48,12 @@ function excludedPaths(paths: string): NotHeld {
   };
 }
 
-/** The manifest of a run on `node`. */
-export function makeManifest(
+/** Describes a run on `node` before its first dump: the manifest. */
+export async function describeRun(
   node: ProxmoxNode,
-  guests: ManifestGuest[],
-  run: {
-    id: string;
-    started: Date;
-    program: string;
-    options: Record<string, unknown>;
-    vzdumpConf: Record<string, string>;
-  },
-): Manifest {
+  guests: readonly Guest[],
+  run: { id: string; started: Date; program: string; options: Record<string, unknown> },
+): Promise<Manifest> {
   return {
     version: FORM_VERSION,
     run: run.id,
@@ -70,7 +64,7 @@ export function makeManifest(
     release: node.release.text,
     nodes: node.nodes.map(({ name, online }) => ({ name, online })),
     options: run.options,
-    vzdumpConf: run.vzdumpConf,
-    guests,
+    vzdumpConf: await readVzdumpConf(node),
+    guests: await describeGuests(node, guests),
   };
 }

@@ -55,13 +55,12 @@ export async function runBackup(flags: Flags, context: CliContext): Promise<void
     for (const note of selected.notes) listen({ type: "note", text: note });
     const report = await backup(backupRequest(options, selected), {
       node,
-      sink,
       runId,
       program: context.program,
       now,
       listen,
       stop: signals.stop,
-    });
+    }, sink);
     progress.close();
     await tell(report, sink.path, flags, context);
     conclude(report, signals.stop);

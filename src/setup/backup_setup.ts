@@ -1,4 +1,4 @@
-import type { BackupRequest } from "../backup/backup.ts";
+import type { BackupRequest } from "../backup/backup_run.ts";
 import { type Selected, selectGuests, type Selection } from "../backup/select.ts";
 import type { BackupOptions, GuestsOptions } from "../config/options.ts";
 import { UserError } from "../core/errors.ts";

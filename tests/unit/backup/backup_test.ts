@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { backup, type BackupRequest } from "../../../src/backup/backup.ts";
+import { backup } from "../../../src/backup/backup.ts";
+import type { BackupRequest } from "../../../src/backup/backup_run.ts";
 import type { Guest } from "../../../src/core/guest.ts";
 import type { SnapshotSink } from "../../../src/core/sink.ts";
 import type { Manifest, Report } from "../../../src/core/snapshot.ts";
@@ -92,13 +93,12 @@ async function backedUp({ failing = [], request = {}, stop, onDump, release = "8
     };
     const report = await backup(asked, {
       node,
-      sink,
       runId: "0123456789abcdef",
       program: "plakar-proxmox 0.0.0",
       now: () => new Date(2026, 0, 31, 12, 0, 0),
       listen: () => {},
       stop: stop ?? new AbortController().signal,
-    });
+    }, sink);
     assert.deepEqual(await namesIn(dumpDir), [], "something was left in dump_dir");
     return { report, sink, dumps, outcomes: report.guests.map(({ vmid, outcome }) => [vmid, outcome]) };
   });
