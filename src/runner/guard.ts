@@ -61,7 +61,7 @@ const NO_SIGN = "guest-fsfreeze-";
  *
  * A pid alone proves nothing once its process was waited for, so each signal asks first whether the pid still
  * is a child of the guard. A stop waits a moment and then asks whether its sender still lives: if not, the
- * broken pipe is at work already. The guard itself says nothing once the job runs: a shell would add its
+ * broken pipe is at work already. The guard itself says nothing in the log: a shell would add its
  * "Terminated" to the job's last words.
  */
 export const READ_GUARD = `${OPEN_LOG}grace=$2 patience=$3
@@ -72,10 +72,10 @@ child_of() {
   [ "$parent" = "$2" ]
 }
 cleans_up() { grep -aE '${CLEANUP_SIGNS}' /proc/self/fd/4 | grep -avq '${NO_SIGN}'; }
-exec 3<&0 4>&2 </dev/null
-exec "$@" 3<&- 4>&- &
+exec 3<&0 4>&2 </dev/null 2>/dev/null
+exec "$@" 2>&4 3<&- 4>&- &
 job=$!
-exec >/dev/null 2>&1
+exec >/dev/null
 {
   delay=$grace
   while read -r word <&3; do
