@@ -7,9 +7,12 @@ import meta from "./deno.json" with { type: "json" };
 const program = `plakar-proxmox ${meta.version}`;
 
 async function main(args: readonly string[]): Promise<number> {
+  const [mode] = args;
+  if (args.length === 1 && (mode === "importer" || mode === "exporter")) return await serve(mode);
+
   const { processTerminal } = await import("./src/cli/terminal.ts");
   const terminal = processTerminal();
-  if (args.length === 1 && (args[0] === "version" || args[0] === "--version")) {
+  if (args.length === 1 && (mode === "version" || mode === "--version")) {
     await terminal.out(program);
     return 0;
   }
@@ -23,12 +26,20 @@ async function main(args: readonly string[]): Promise<number> {
   });
 }
 
+async function serve(mode: "importer" | "exporter"): Promise<number> {
+  const { servePlugin } = await import("./src/plugin/serve.ts");
+  await servePlugin(mode, { program, now: () => new Date(), say });
+  return 0;
+}
+
+/** One line on stderr, whatever the text holds. */
+function say(text: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${text.replaceAll(/\s+/g, " ")}\n`));
+}
+
 /** One sentence for what nobody caught, never a stack of paths inside of the binary. */
 function failUnexpectedly(error: unknown): never {
-  const message = error instanceof Error ? error.message : String(error);
-  Deno.stderr.writeSync(
-    new TextEncoder().encode(`Failed unexpectedly: ${message.replaceAll(/\s+/g, " ")}\n`),
-  );
+  say(`Failed unexpectedly: ${error instanceof Error ? error.message : String(error)}`);
   Deno.exit(1);
 }
 

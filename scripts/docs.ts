@@ -1,6 +1,7 @@
 /** Writes the generated parts of documents; `--check` only says which of them are out of date. */
 import { type ErrorKind, EXIT_MEANINGS, EXIT_STATUS } from "../src/core/errors.ts";
-import { flagTable, optionTable } from "./docs_options.ts";
+import { flagTable, optionTable, plakarTable } from "./docs_options.ts";
+import { optionSchema } from "./docs_schema.ts";
 import { table } from "./markdown.ts";
 import { print } from "./print.ts";
 import { deno, ROOT } from "./run.ts";
@@ -21,7 +22,10 @@ const GENERATED: readonly Generated[] = [
   { file: "README.md", block: "options-backup", render: () => optionTable("options-backup") },
   { file: "README.md", block: "options-restore", render: () => optionTable("options-restore") },
   { file: "README.md", block: "options-where", render: () => optionTable("options-where") },
+  { file: "README.md", block: "options-plakar", render: plakarTable },
   { file: "README.md", block: "exit-statuses", render: renderExitStatuses },
+  { file: "package/importer.schema.json", render: () => optionSchema("importer") },
+  { file: "package/exporter.schema.json", render: () => optionSchema("exporter") },
 ];
 
 function renderExitStatuses(): string {

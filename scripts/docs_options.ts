@@ -6,11 +6,16 @@ import { declareList } from "../src/cli/list.ts";
 import { declareRestore } from "../src/cli/restore.ts";
 import { declareVerify } from "../src/cli/verify.ts";
 import { flagName } from "../src/config/doors.ts";
-import { OPTION_GROUPS, type OptionSpec, type Side } from "../src/config/options.ts";
+import { OPTION_GROUPS, OPTIONS, type OptionSpec, type Side } from "../src/config/options.ts";
 import { code, plain, table } from "./markdown.ts";
 
 type Group = { [S in Side]: keyof typeof OPTION_GROUPS[S] }[Side] & string;
-type OptionBlock = "options-selection" | "options-backup" | "options-restore" | "options-where";
+type OptionBlock =
+  | "options-plakar"
+  | "options-selection"
+  | "options-backup"
+  | "options-restore"
+  | "options-where";
 
 /** The table that tells a group; the group of `list` and `verify` is told with their other flags. */
 const BLOCK_OF: Readonly<Record<Group, OptionBlock | "flags">> = {
@@ -20,6 +25,9 @@ const BLOCK_OF: Readonly<Record<Group, OptionBlock | "flags">> = {
   guestRestore: "options-restore",
   reach: "options-where",
   narrow: "flags",
+  plakar: "options-plakar",
+  snapshot: "options-plakar",
+  destination: "options-plakar",
 };
 
 interface Declared {
@@ -35,13 +43,26 @@ const COMMANDS: Readonly<Record<string, Declared>> = {
   verify: { declare: declareVerify, side: "store" },
 };
 
-/** Every option of the block's groups: key, flag, values, default, meaning. A dash: no default of ours. */
+/** The options that only plakar's sources and destinations take: key, where, values, default, meaning. */
+export function plakarTable(): string {
+  const sides = [["importer", "source"], ["exporter", "destination"]] as const;
+  const rows = Object.entries(optionsOf("options-plakar")).map(([key, spec]) => [
+    code(key),
+    sides.filter(([side]) => Object.hasOwn(OPTIONS[side], key)).map(([, name]) => name).join(", "),
+    valuesText(spec),
+    defaultText(spec),
+    plain(spec.text),
+  ]);
+  return table(["key", "of", "values", "default", "meaning"], rows);
+}
+
+/** Every option of the block's groups: key, flag, values, default, meaning. */
 export function optionTable(block: OptionBlock): string {
   const rows = Object.entries(optionsOf(block)).map(([key, spec]) => [
     code(key),
     code(flagName(key)),
     valuesText(spec),
-    spec.default === undefined ? "–" : code(spec.default),
+    defaultText(spec),
     plain(spec.text),
   ]);
   return table(["key", "flag", "values", "default", "meaning"], rows);
@@ -51,6 +72,11 @@ function optionsOf(block: OptionBlock): Record<string, OptionSpec> {
   const groups = Object.values(OPTION_GROUPS).flatMap((side) => Object.entries(side));
   const told = groups.filter(([name]) => BLOCK_OF[name as Group] === block).map(([, options]) => options);
   return Object.assign({}, ...told) as Record<string, OptionSpec>;
+}
+
+/** A dash: no default of ours. */
+function defaultText(spec: OptionSpec): string {
+  return spec.default === undefined ? "–" : code(spec.default);
 }
 
 /** The words of a closed list, else what the value is. */

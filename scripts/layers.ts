@@ -11,7 +11,17 @@ interface Room {
   reason: string;
 }
 
-const SETUP_AND_ITS_ROOMS = ["setup", "core", "config", "archive", "runner", "proxmox", "backup", "restore"];
+const SETUP_AND_ITS_ROOMS = [
+  "setup",
+  "core",
+  "config",
+  "archive",
+  "runner",
+  "proxmox",
+  "store",
+  "backup",
+  "restore",
+];
 
 /** Rooms of `src`, and the rooms each may import besides itself. */
 export const ROOMS: Readonly<Record<string, Room>> = {
@@ -38,7 +48,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     reason: "options become the inputs of the flows here, the same for both faces",
   },
   cli: {
-    imports: [...SETUP_AND_ITS_ROOMS, "store"],
+    imports: SETUP_AND_ITS_ROOMS,
     reason: "the face for people uses a directory as its store",
   },
   plugin: { imports: [...SETUP_AND_ITS_ROOMS, "rpc"], reason: "the face for plakar has plakar as its store" },

@@ -24,6 +24,8 @@ export interface BackupRequest {
   cleanup: boolean;
   /** The options in force, for the manifest. */
   options: Record<string, unknown>;
+  /** Time in the archives' names, where they must be known before the dumps begin; absent: each dump's start. */
+  nameTime?: Date;
 }
 
 export interface BackupContext {
@@ -100,10 +102,11 @@ export class BackupRun implements AsyncDisposable {
         settings: request.settings,
         method: request.method,
         workDir: await workDir.makeDir(dirName),
+        hold: workDir.busy,
         ...(request.cleanup ? {} : { keepIn: request.dumpDir }),
       },
       stallTimeout: request.stallTimeout * 1000,
-      time,
+      time: request.nameTime ?? time,
       listen,
       stop,
     });

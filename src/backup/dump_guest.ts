@@ -36,7 +36,8 @@ export interface DumpResult {
 /** Warnings kept per guest. */
 const WARNINGS_KEPT = 20;
 
-const COMPRESSION_OF: Record<DumpRequest["settings"]["compress"], Compression> = {
+/** What vzdump's spelling of a compression comes to. */
+export const COMPRESSION_OF: Record<DumpRequest["settings"]["compress"], Compression> = {
   "0": "none",
   "1": "lzo",
   lzo: "lzo",

@@ -14,7 +14,8 @@ import type { CliContext } from "./context.ts";
 import { addTableFlags, once, openDoors } from "./flags.ts";
 import { watchSignals } from "./interrupt.ts";
 import { showProgress } from "./progress.ts";
-import { notHeldText, sizeText } from "./table.ts";
+import { notHeldText } from "./table.ts";
+import { sizeText } from "../core/units.ts";
 
 interface Flags {
   to: string;

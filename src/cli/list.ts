@@ -5,7 +5,8 @@ import { findSnapshot, isWanted } from "../store/choose.ts";
 import { type ListedArchive, type ListedSnapshot, readStore } from "../store/snapshot_reader.ts";
 import type { CliContext } from "./context.ts";
 import { addTableFlags, FROM_TEXT, once, openDoors, SNAPSHOT_TEXT } from "./flags.ts";
-import { ageText, sizeText, tableLines } from "./table.ts";
+import { ageText, tableLines } from "./table.ts";
+import { sizeText } from "../core/units.ts";
 
 /** Declares `list`. */
 export function declareList(command: Command): void {

@@ -1,7 +1,8 @@
 import { SingleBar } from "cli-progress";
 import type { FlowEvent } from "../core/events.ts";
 import { type GuestKind, guestLabel } from "../core/guest.ts";
-import { clockText, sizeText } from "./table.ts";
+import { clockText } from "./table.ts";
+import { sizeText } from "../core/units.ts";
 import { printable, type Terminal } from "./terminal.ts";
 
 /** Shows a flow's events to people. `close` removes what is only of the moment. */

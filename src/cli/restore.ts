@@ -14,9 +14,9 @@ import { type ListedArchive, readStore } from "../store/snapshot_reader.ts";
 import type { CliContext } from "./context.ts";
 import { addTableFlags, FROM_TEXT, once, openDoors, SNAPSHOT_TEXT } from "./flags.ts";
 import { watchSignals } from "./interrupt.ts";
-import { planLines } from "./plan_view.ts";
+import { planLines } from "../restore/plan_text.ts";
 import { showProgress } from "./progress.ts";
-import { reportPath, saveReport } from "./restore_report_file.ts";
+import { reportPath, saveReport } from "../setup/restore_reports.ts";
 
 interface Flags {
   from: string;

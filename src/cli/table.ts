@@ -1,5 +1,4 @@
 import Table from "cli-table3";
-import prettyBytes from "pretty-bytes";
 import type { NotHeld } from "../core/snapshot.ts";
 import { printable } from "./terminal.ts";
 
@@ -31,11 +30,6 @@ export function tableLines(head: readonly string[], rows: readonly (readonly str
 export function notHeldText({ key, what, reason }: NotHeld): string {
   const name = what.includes(`"${key}"`) ? "" : `${key}, `;
   return `${name}${what} (${reason})`;
-}
-
-/** `1.2 GiB`. */
-export function sizeText(bytes: number): string {
-  return prettyBytes(bytes, { binary: true });
 }
 
 /** `3 min`, `5 h`, `12 d`: how long ago, in its largest unit. */

@@ -8,7 +8,7 @@ import { type ListedArchive, type ListedSnapshot, readStore } from "../store/sna
 import { missingArchives, verifyArchive } from "../store/verify.ts";
 import type { CliContext } from "./context.ts";
 import { addTableFlags, FROM_TEXT, once, openDoors, SNAPSHOT_TEXT } from "./flags.ts";
-import { sizeText } from "./table.ts";
+import { sizeText } from "../core/units.ts";
 
 interface Flags {
   from: string;

@@ -60,6 +60,11 @@ function isTable(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** plakar's own way to give options: `key=value`. */
+export function plakarDoor(values: Readonly<Record<string, string>>): Door {
+  return { describe: (key) => `"${key}"`, values, shared: false };
+}
+
 /** "did you mean" for a word that is not in `known`, or nothing when none is near. */
 export function didYouMean(word: string, known: readonly string[]): string | undefined {
   if (known.length === 0) return undefined;

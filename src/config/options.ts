@@ -160,12 +160,60 @@ const narrow = {
   vmid: { kind: vmids(), text: "only archives of these guests" },
 } as const satisfies Record<string, OptionSpec>;
 
-/** Options of `guests`, of `backup`, of `restore`, and of `list` and `verify` (`store`), by group, in the order of help and tables. */
+/** Where plakar is sent; its own key of a source or destination. */
+const plakar = {
+  location: {
+    kind: text("URL"),
+    default: "proxmox://",
+    text: "proxmox://[HOST]; no host, localhost, or a name or address of this machine is this node",
+  },
+  mode: {
+    kind: oneOf("auto", "local"),
+    default: "auto",
+    text: "local: this node, whatever host the location names; auto: as the location says",
+  },
+} as const satisfies Record<string, OptionSpec>;
+
+/** What a snapshot in plakar looks like. */
+const snapshot = {
+  layout: {
+    kind: oneOf("flat", "tree"),
+    default: "flat",
+    text:
+      "flat: archives at the root; tree: /backup/TYPE/VMID_NAME/, with configuration and pool beside each",
+  },
+  sidecars: {
+    kind: flag(),
+    default: "true",
+    text: "false leaves manifest and report out of the snapshot",
+  },
+} as const satisfies Record<string, OptionSpec>;
+
+/** What becomes of archives that plakar restores. */
+const destination = {
+  restore_to: {
+    kind: oneOf("guest", "files"),
+    default: "guest",
+    text: "guest: restore the guests; files: write the archives into dump_dir and touch no guest",
+  },
+  protected: {
+    kind: flag(),
+    default: "false",
+    text: "with restore_to=files: protect each archive from Proxmox's pruning",
+  },
+} as const satisfies Record<string, OptionSpec>;
+
+/**
+ * Options of `guests`, of `backup`, of `restore`, of `list` and `verify` (`store`), and of both plakar
+ * services, by group, in the order of help and tables.
+ */
 export const OPTION_GROUPS = {
   guests: { select },
   backup: { select, dump, reach },
   restore: { choose, guestRestore, reach },
   store: { narrow },
+  importer: { plakar, select, dump, snapshot, reach },
+  exporter: { plakar, guestRestore, destination, reach },
 } as const;
 
 export type Side = keyof typeof OPTION_GROUPS;
@@ -175,6 +223,8 @@ export const OPTIONS = {
   backup: { ...select, ...dump, ...reach },
   restore: { ...choose, ...guestRestore, ...reach },
   store: { ...narrow },
+  importer: { ...plakar, ...select, ...dump, ...snapshot, ...reach },
+  exporter: { ...plakar, ...guestRestore, ...destination, ...reach },
 } as const;
 
 type ValueOf<S> = S extends { kind: ValueKind<infer T> } ? (S extends { default: string } ? T : T | undefined)
@@ -185,5 +235,7 @@ export type OptionValues<T> = { [K in keyof T]: ValueOf<T[K]> };
 
 export type GuestsOptions = OptionValues<typeof OPTIONS.guests>;
 export type BackupOptions = OptionValues<typeof OPTIONS.backup>;
+export type ImporterOptions = OptionValues<typeof OPTIONS.importer>;
+export type ExporterOptions = OptionValues<typeof OPTIONS.exporter>;
 export type RestoreOptions = OptionValues<typeof OPTIONS.restore>;
 export type { VmidSelection };

@@ -23,6 +23,23 @@ export const TRANSFER_BYTES = 64 * 1024;
 /** Size of one coalesced output buffer. */
 export const BUFFER_BYTES = 1024 * 1024;
 
+/** Bytes at hand as a source. */
+export function bytesSource(bytes: Uint8Array): ByteSource {
+  let taken = 0;
+  return {
+    read(view) {
+      const part = bytes.subarray(taken, taken + view.byteLength);
+      view.set(part);
+      taken += part.byteLength;
+      return Promise.resolve(view.subarray(0, part.byteLength));
+    },
+    cancel() {
+      taken = bytes.byteLength;
+      return Promise.resolve();
+    },
+  };
+}
+
 /** Walks `source` to its end, handing over each chunk; the chunk's bytes are valid until `take` settles. */
 export async function drain(
   source: ByteSource,

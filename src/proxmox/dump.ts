@@ -14,6 +14,8 @@ export interface DumpRequest {
   method: "auto" | "stream" | "file";
   /** A directory of our own for this guest, traversable by others (0711 all the way, see `vzdumpArgv`). */
   workDir: string;
+  /** See `JobOptions.hold`. */
+  hold: string;
   /** Where to move the file that vzdump wrote (`backup_method=file`); absent: it is removed. */
   keepIn?: string | undefined;
   /** Called with each line of vzdump's log. */
@@ -49,7 +51,7 @@ export async function startDump(
 
 async function dumpToStdout(node: ProxmoxNode, guest: GuestId, request: DumpRequest): Promise<DumpSource> {
   const argv = vzdumpArgv(guest, request.settings, node.release, request.workDir, "stdout");
-  return await node.runner.read(argv, { logDir: request.workDir, onLog: request.onLog });
+  return await node.runner.read(argv, { logDir: request.workDir, hold: request.hold, onLog: request.onLog });
 }
 
 /** Milliseconds between two looks at the free space while vzdump writes a file. */
@@ -128,7 +130,12 @@ function dumpThroughFile(node: ProxmoxNode, guest: GuestId, request: DumpRequest
     if (space && usableSpace(space) === 0) stop.abort(fullDisk(guest, request.workDir));
   };
   const argv = vzdumpArgv(guest, request.settings, node.release, request.workDir, "file");
-  const job = node.runner.finish(argv, { logDir: request.workDir, onLog: request.onLog, stop: stop.signal })
+  const job = node.runner.finish(argv, {
+    logDir: request.workDir,
+    hold: request.hold,
+    onLog: request.onLog,
+    stop: stop.signal,
+  })
     .finally(() => clearInterval(spaceWatch));
   job.catch(() => {}); // told by the first read, which may come late or never
   let opened: ByteSource | undefined;

@@ -22,6 +22,8 @@ export interface RestoreRequest {
   bwlimit?: number | undefined;
   /** Directory for the log, see `JobOptions`. */
   logDir: string;
+  /** See `JobOptions.hold`. */
+  hold: string;
   onLog: (line: string) => void;
 }
 
@@ -45,7 +47,11 @@ export function restoreArgv(request: RestoreRequest): [string, ...string[]] {
 
 /** Runs the restore tool to its end; it is never interrupted by us. The caller judges the status. */
 export function runRestoreTool(node: ProxmoxNode, request: RestoreRequest): Promise<CommandEnd> {
-  return node.runner.finish(restoreArgv(request), { logDir: request.logDir, onLog: request.onLog });
+  return node.runner.finish(restoreArgv(request), {
+    logDir: request.logDir,
+    hold: request.hold,
+    onLog: request.onLog,
+  });
 }
 
 /** qmrestore's own progress in percent out of one of its log lines; it may pass 100 with small, odd disks. */

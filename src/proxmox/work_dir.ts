@@ -7,9 +7,14 @@ import { z } from "zod";
 /** Start of the name of every directory of ours under a dump_dir; the run's id follows. */
 export const WORK_DIR_PREFIX = "plakar-proxmox-";
 
-/** A directory of one run under dump_dir. Its `owner.lock` is held while the run lives. */
+/**
+ * A directory of one run under dump_dir. Its `owner.lock` is held while the run lives; when the run is killed, the
+ * directory goes by itself, as soon as the jobs that hold `busy` are over.
+ */
 export interface WorkDir {
   path: string;
+  /** For the `hold` of every job that works in the directory. */
+  busy: string;
   /** Makes a directory in it with the same mode. */
   makeDir(name: string): Promise<string>;
   /** Removes one directory made by `makeDir`. */
@@ -33,10 +38,14 @@ export async function openWorkDir(
   await requireUsable(node, dumpDir);
   const { files } = node.runner;
   const path = `${dumpDir}/${WORK_DIR_PREFIX}${runId}`;
+  const busy = `${path}/busy`;
   let lock: { release(): Promise<void> };
+  let guard: { release(): Promise<void> };
   try {
     await files.makeDir(path, mode);
     lock = await files.lock(`${path}/owner.lock`);
+    await (await files.create(busy)).close();
+    guard = await node.runner.guardDir(path);
   } catch (cause) {
     throw new UserError("usage", `Cannot use "${dumpDir}" for working files: ${messageOf(cause)}`, {
       hint: "give another directory with --dump-dir",
@@ -45,6 +54,7 @@ export async function openWorkDir(
   }
   return {
     path,
+    busy,
     async makeDir(name) {
       await files.makeDir(`${path}/${name}`, mode);
       return `${path}/${name}`;
@@ -52,6 +62,7 @@ export async function openWorkDir(
     removeDir: (name) => files.removeTree(`${path}/${name}`),
     async close(keep = false) {
       if (!keep) await files.removeTree(path);
+      await guard.release();
       await lock.release();
     },
   };

@@ -16,10 +16,10 @@ import { stageArchive } from "./stage.ts";
 import { findTarget, isUnchanged, labelOf } from "./standing.ts";
 import { lookAt } from "./survey.ts";
 
-export interface RestoreContext {
+/** What a restore takes once the archive is on the node. */
+export interface ReplaceContext {
   node: ProxmoxNode;
-  source: SnapshotSource;
-  decoder: DecoderFactory;
+  /** Where the archive was staged. */
   workDir: WorkDir;
   /** Seconds for a clean shutdown. */
   shutdownTimeout: number;
@@ -31,9 +31,14 @@ export interface RestoreContext {
   save: () => Promise<void>;
 }
 
+export interface RestoreContext extends ReplaceContext {
+  source: SnapshotSource;
+  decoder: DecoderFactory;
+}
+
 /**
  * Restores one guest as planned; `entry` is filled in on the way. Nothing is stopped or destroyed before the
- * archive is on the node and proved whole, and the guest that stands there is still the planned one.
+ * archive is on the node and proved whole.
  *
  * @throws what went wrong, in a sentence that says how the guest was left
  */
@@ -42,7 +47,21 @@ export async function restoreGuest(
   entry: RestoredGuest,
   context: RestoreContext,
 ): Promise<void> {
-  const archivePath = await stage(plan, entry, context);
+  await restoreStaged(plan, entry, await stage(plan, entry, context), context);
+}
+
+/**
+ * Restores one guest from an archive that is on the node and was proved whole, if the guest that stands there
+ * is still the planned one.
+ *
+ * @throws what went wrong, in a sentence that says how the guest was left
+ */
+export async function restoreStaged(
+  plan: PlannedRestore,
+  entry: RestoredGuest,
+  archivePath: string,
+  context: ReplaceContext,
+): Promise<void> {
   context.stop.throwIfAborted();
   const before = await requireAsPlanned(plan, context.node);
   if (before) {
@@ -94,7 +113,9 @@ async function stage(plan: PlannedRestore, entry: RestoredGuest, context: Restor
 }
 
 /** A canonical name: the tools go by its suffix alone, which must fit the content. */
-function stagedName({ archive, compression, kind, target }: PlannedRestore): string {
+export function stagedName(
+  { archive, compression, kind, target }: Pick<PlannedRestore, "archive" | "compression" | "kind" | "target">,
+): string {
   const time = archive.taken ?? new Date(0);
   return archiveName({ kind, vmid: archive.vmid ?? target, time, compression });
 }
@@ -138,7 +159,7 @@ async function runTool(
   plan: PlannedRestore,
   entry: RestoredGuest,
   archivePath: string,
-  { node, listen, bwlimit }: RestoreContext,
+  { node, workDir, listen, bwlimit }: ReplaceContext,
 ): Promise<void> {
   const { target, kind } = plan;
   listen({ type: "phase", vmid: target, text: "restoring" });
@@ -150,6 +171,7 @@ async function runTool(
     pool: plan.pool,
     unique: plan.unique,
     bwlimit,
+    hold: workDir.busy,
     logDir: archivePath.slice(0, archivePath.lastIndexOf("/")),
     onLog: (line) => {
       const percent = restorePercentOf(line);
@@ -180,7 +202,7 @@ function missing(plan: PlannedRestore): never {
 async function start(
   plan: PlannedRestore,
   entry: RestoredGuest,
-  { node, listen }: RestoreContext,
+  { node, listen }: ReplaceContext,
 ): Promise<void> {
   const guest = { vmid: plan.target, kind: plan.kind };
   listen({ type: "phase", vmid: plan.target, text: "starting the guest" });

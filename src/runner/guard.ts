@@ -104,6 +104,16 @@ exec </dev/null >&2
 exec "$@"
 `;
 
+/** `sh -c DIR_GUARD name DIR`: a line on stdin and it leaves; our death, and it removes DIR once nobody holds DIR/busy. */
+export const DIR_GUARD = `read -r word && exit 0
+exec flock --exclusive "$1/busy" rm -rf -- "$1"
+`;
+
+/** Arguments of `sh` that guard a directory of ours. */
+export function dirGuardArgs(dir: string): string[] {
+  return ["-c", DIR_GUARD, GUARD_NAME, dir];
+}
+
 /** Arguments of `sh` that run `command` as a job whose stdout is read. */
 export function readGuardArgs(
   log: string,

@@ -3,6 +3,7 @@ import { messageOf } from "../core/errors.ts";
 import { ChildFilter } from "./child_filter.ts";
 import { commandNotStarted, STATUS_UNKNOWN } from "./command_error.ts";
 import {
+  dirGuardArgs,
   finishGuardArgs,
   type GuardWord,
   JOB_LIMITS,
@@ -48,6 +49,10 @@ export class LocalRunner implements Runner {
     this.#path = searchPath(options.env?.PATH ?? Deno.env.get("PATH"));
     // A fixed locale, since messages of the tools are read by us.
     this.#env = { ...options.env, PATH: this.#path, LC_ALL: "C" };
+  }
+
+  async hasTool(program: string): Promise<boolean> {
+    return await findTool([program], this.#path).then(() => true, () => false);
   }
 
   async run(argv: Argv, options: RunOptions = {}): Promise<CommandOutput> {
@@ -108,6 +113,20 @@ export class LocalRunner implements Runner {
     return { status: code, logTail: log.end() };
   }
 
+  guardDir(dir: string): Promise<{ release(): Promise<void> }> {
+    const stdio = { stdin: "piped", stdout: "null", stderr: "null" } as const;
+    const child = this.#spawn(["sh"], ["/bin/sh", ...dirGuardArgs(dir)], stdio);
+    const stdin = child.stdin.getWriter();
+    child.unref();
+    return Promise.resolve({
+      async release() {
+        say(stdin, "release");
+        await stdin.close().catch(() => {});
+        await child.status;
+      },
+    });
+  }
+
   async #guard(
     argv: Argv,
     options: JobOptions,
@@ -117,7 +136,8 @@ export class LocalRunner implements Runner {
     const tool = await findTool(argv, this.#path);
     const log = await JobLog.create(options.logDir, options.onLog);
     try {
-      const command = ["/bin/sh", ...args(log.path, [tool, ...argv.slice(1)])];
+      const job = [...await this.#holding(options.hold), tool, ...argv.slice(1)];
+      const command = ["/bin/sh", ...args(log.path, job)];
       const child = this.#spawn(argv, command, { ...stdio, stderr: "piped" });
       await guardReady(argv, child, stdio);
       return { child, log };
@@ -125,6 +145,14 @@ export class LocalRunner implements Runner {
       await log.discard();
       throw error;
     }
+  }
+
+  /** What goes before a command that is to hold a file: without a process in between, so that signals reach it. */
+  async #holding(file: string | undefined): Promise<string[]> {
+    const flock = file === undefined
+      ? undefined
+      : await findTool(["flock"], this.#path).catch(() => undefined);
+    return file === undefined || flock === undefined ? [] : [flock, "--no-fork", "--shared", file];
   }
 
   // In a session of its own: Ctrl-C on the terminal is for us to act on.
@@ -175,7 +203,7 @@ class LocalGuard implements GuardProcess {
 }
 
 /** Tells the guard a word; one that is gone needs none. */
-function say(stdin: WritableStreamDefaultWriter<Uint8Array>, word: GuardWord): void {
+function say(stdin: WritableStreamDefaultWriter<Uint8Array>, word: GuardWord | "release"): void {
   stdin.closed.catch(() => {});
   stdin.write(new TextEncoder().encode(`${word}\n`)).catch(() => {});
 }

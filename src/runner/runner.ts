@@ -45,6 +45,8 @@ export interface JobOptions {
    * Directory for the log file, which is unlinked as soon as the guard has opened it. Must exist.
    */
   logDir: string;
+  /** A file that the job holds a shared flock on as long as any process of it lives; see `Runner.guardDir`. */
+  hold?: string;
   /** Called with each whole log line as it appears (within half a second). Must not throw. */
   onLog?: (line: string) => void;
 }
@@ -72,6 +74,9 @@ export interface Runner {
   /** What to call this way of reaching a node in messages: `this machine`, `root@pve1`. */
   readonly label: string;
 
+  /** Whether a program is there to be run. */
+  hasTool(program: string): Promise<boolean>;
+
   /** Runs a short command to its end with bounded output, stdin empty, and answers what it said. */
   run(argv: Argv, options?: RunOptions): Promise<CommandOutput>;
 
@@ -91,6 +96,12 @@ export interface Runner {
 
   /** Starts a filter such as `zstd -d -c`; it dies with us. */
   filter(argv: Argv, onOutput: (chunk: Uint8Array) => void | Promise<void>): Promise<FilterProcess>;
+
+  /**
+   * Sees to it that `dir`, which this run made, goes away with all in it when we die without a word: as soon as no
+   * job holds its file `busy` any more. A restore tool that is left to finish keeps its archive that way.
+   */
+  guardDir(dir: string): Promise<{ release(): Promise<void> }>;
 
   /** The node's files. */
   readonly files: NodeFiles;

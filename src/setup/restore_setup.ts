@@ -4,7 +4,7 @@ import { UserError } from "../core/errors.ts";
 import type { SnapshotSource, StoredArchive } from "../core/sink.ts";
 import type { ProxmoxNode } from "../proxmox/cluster.ts";
 import { planRestores } from "../restore/make_plan.ts";
-import type { PlannedRestore } from "../restore/plan.ts";
+import type { PlannedRestore, RestoreWish } from "../restore/plan.ts";
 import { readWishes, survey } from "../restore/survey.ts";
 
 /** Refuses options that name no guests or both ways of naming them. */
@@ -22,7 +22,20 @@ export async function planFromOptions(
   options: RestoreOptions,
   from: { source: SnapshotSource; decoder: DecoderFactory },
 ): Promise<PlannedRestore[]> {
-  const wishes = await readWishes(node, archives, options.newid, from);
+  return await planWishes(node, await readWishes(node, archives, options.newid, from), options);
+}
+
+type PlanOptions = Pick<
+  RestoreOptions,
+  "storage" | "pool" | "if_exists" | "destroy_excluded" | "start" | "unique"
+>;
+
+/** Plans restores of archives whose beginnings were read. */
+export async function planWishes(
+  node: ProxmoxNode,
+  wishes: readonly RestoreWish[],
+  options: PlanOptions,
+): Promise<PlannedRestore[]> {
   return planRestores(wishes, await survey(node, wishes), {
     storage: options.storage,
     pool: options.pool,

@@ -66,7 +66,7 @@ Deno.test("SIGKILL during a backup: vzdump ends by itself, no lock stays, whole 
   await eventually("the dump of 101 runs", () => writes(bed)() && bed.node.locks().guests[101] !== undefined);
   child.kill("SIGKILL");
   await finished;
-  await eventually("the node is clean", () => isClean(bed));
+  await eventually("the node is clean", () => isClean(bed) && bed.leftovers().length === 0);
   const { status, stdout, stderr } = await bed.run(["list", "--from", bed.store]);
   assert.equal(status, 0, stderr);
   assert.match(stdout, /^100 .* incomplete/m);
@@ -110,7 +110,18 @@ Deno.test("Ctrl-C during a restore lets the restore tool finish and stops before
   assert.deepEqual(bed.leftovers(), []);
 });
 
-Deno.test("SIGKILL during a restore: the tool is left to finish", async () => {
+Deno.test("SIGKILL while an archive is staged: it goes away by itself, and the guest is untouched", async () => {
+  await using bed = await makeBed({ guests: [{ vmid: 101, disks: [{ key: "scsi0", size: "64M" }] }] });
+  assert.equal((await bed.run(["backup", "--all", "--to", bed.store])).status, 0);
+  const { child, finished } = await bed.start(["restore", "--from", bed.store, "--all", "--force"]);
+  await eventually("it is being staged", () => bed.leftovers().length > 0);
+  child.kill("SIGKILL");
+  await finished;
+  await eventually("the staged archive is gone", () => bed.leftovers().length === 0);
+  assert.equal(bed.node.guest(101)?.status, "running");
+});
+
+Deno.test("SIGKILL during a restore: the tool is left to finish, and what was staged goes with it", async () => {
   await using bed = await makeBed({ guests: [{ vmid: 101, disks: [{ key: "scsi0", size: "64M" }] }] });
   assert.equal((await bed.run(["backup", "--all", "--to", bed.store])).status, 0);
   const digest = bed.node.sha256(101, "scsi0");
@@ -126,4 +137,5 @@ Deno.test("SIGKILL during a restore: the tool is left to finish", async () => {
   );
   assert.equal(bed.node.sha256(101, "scsi0"), digest);
   assert.deepEqual(bed.node.locks().guests, {});
+  await eventually("the staged archive is gone", () => bed.leftovers().length === 0);
 });

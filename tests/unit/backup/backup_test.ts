@@ -73,6 +73,7 @@ async function backedUp({ failing = [], request = {}, stop, onDump, release = "8
       files: {
         makeDir: (path, mode) => local.makeDir(path, mode),
         lock: (path) => local.lock(path),
+        create: (path) => local.create(path),
         stat: (path) => local.stat(path),
         removeTree: (path) => local.removeTree(path),
         readText: (path) =>

@@ -60,6 +60,7 @@ async function dumped(source: ByteSource | Error, given: Partial<DumpTask> & { l
       settings: { mode: "snapshot", compress: "0", notify: "off", hooks: true, lockwait: 180 },
       method: "stream",
       workDir: "/work",
+      hold: "/tmp/busy",
     },
     stallTimeout: 600_000,
     time: new Date(2026, 0, 31, 12, 0, 0),

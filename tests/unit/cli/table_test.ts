@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { ageText, clockText, notHeldText, sizeText, tableLines } from "../../../src/cli/table.ts";
+import { ageText, clockText, notHeldText, tableLines } from "../../../src/cli/table.ts";
+import { sizeText } from "../../../src/core/units.ts";
 
 Deno.test("tableLines() lines columns up, two blanks apart", () => {
   assert.deepEqual(tableLines(["VMID", "NAME", "KIND"], [["101", "web", "qemu"], ["100005", "", "lxc"]]), [

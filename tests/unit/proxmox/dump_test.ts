@@ -22,6 +22,7 @@ function request(
     settings: { mode: "snapshot", compress: "zstd", notify: "off", hooks: true, lockwait: 180 },
     method,
     workDir,
+    hold: `${workDir}/busy`,
     onLog: () => {},
     ...given,
   };

@@ -39,6 +39,10 @@ export class StandInRunner implements Runner {
     });
   }
 
+  hasTool(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+
   async run(argv: Argv): Promise<CommandOutput> {
     await Promise.resolve();
     const stdout = this.#called("run", argv)(argv, this.calls.length);
@@ -59,6 +63,10 @@ export class StandInRunner implements Runner {
   async finish(argv: Argv, options: JobOptions & { stop?: AbortSignal }): Promise<CommandEnd> {
     await Promise.resolve();
     return await this.#called("finish", argv)(argv, options);
+  }
+
+  guardDir(): Promise<{ release(): Promise<void> }> {
+    return Promise.resolve({ release: () => Promise.resolve() });
   }
 
   filter(): Promise<FilterProcess> {

@@ -12,6 +12,7 @@ function request(given: Partial<RestoreRequest> = {}): RestoreRequest {
     replace: false,
     unique: false,
     logDir: "/tmp",
+    hold: "/tmp/busy",
     onLog: () => {},
     ...given,
   };

@@ -1,6 +1,6 @@
-import type { PlannedRestore } from "../restore/plan.ts";
-import { refusalSentences } from "../restore/report.ts";
-import { sizeText } from "./table.ts";
+import { sizeText } from "../core/units.ts";
+import type { PlannedRestore } from "./plan.ts";
+import { refusalSentences } from "./report.ts";
 
 /** A plan for people: one block of lines per guest. */
 export function planLines(plans: readonly PlannedRestore[]): string[] {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { planLines } from "../../../src/cli/plan_view.ts";
+import { planLines } from "../../../src/restore/plan_text.ts";
 import { around, CT_CONFIG, GIB, planOf, standing, VM_CONFIG, wish } from "../restore/surroundings.ts";
 
 Deno.test("planLines() shows a restore beside all others", () => {

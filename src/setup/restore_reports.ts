@@ -23,7 +23,8 @@ export async function saveReport(path: string, report: RestoreReport): Promise<v
     await syncDir(dir);
   } catch (cause) {
     throw new UserError("failed", `Cannot write the report "${path}": ${messageOf(cause)}`, {
-      hint: "a replaced guest's configuration is kept in it; give another place with --report",
+      hint:
+        "a replaced guest's configuration is kept in it; give another place with --report, or with XDG_STATE_HOME",
       cause,
     });
   }

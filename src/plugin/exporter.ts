@@ -1,0 +1,142 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { parseArchiveName } from "../archive/names.ts";
+import type { ExporterOptions } from "../config/options.ts";
+import { messageOf, UserError } from "../core/errors.ts";
+import { planLines } from "../restore/plan_text.ts";
+import type { Requests, Responses } from "../rpc/grpc/methods.ts";
+import type { Services } from "../rpc/grpc/server.ts";
+import { GrpcError, Status } from "../rpc/grpc/status.ts";
+import { connectLocalTools } from "../setup/local_node.ts";
+import type { PluginContext } from "./context.ts";
+import { type ArrivedArchive, ExportSession } from "./export_session.ts";
+import { explained } from "./importer.ts";
+import { type IncomingFile, incomingFiles } from "./incoming_files.ts";
+import { isSidecar } from "./layout.ts";
+import { exporterOptions, originOf } from "./options.ts";
+import { Exporter, type ExportRequest, type ExportResponseSchema } from "./proto/exporter_pb.ts";
+import { serviceOf } from "./proto/service.ts";
+import { headerOf } from "./records.ts";
+
+type ExportResponses = Responses<MessageInitShape<typeof ExportResponseSchema>>;
+
+/** Bytes of a small file that is read into memory; a larger one is passed over. */
+const TEXT_LIMIT = 64 * 1024 * 1024;
+
+/** The service that plakar writes restored files to. */
+export function exporterService(context: PluginContext): Services {
+  let options: ExporterOptions | undefined;
+  const known = () => {
+    if (options) return options;
+    throw new GrpcError(Status.FAILED_PRECONDITION, "Init was not called");
+  };
+  return serviceOf(Exporter, {
+    init: ({ config }) =>
+      explained(() => {
+        options = exporterOptions(config);
+        return { origin: originOf(options.location), type: "proxmox", root: "/", flags: 0 };
+      }),
+    ping: () => explained(async () => (known(), await connectLocalTools("qmrestore", "qm", "pct"), {})),
+    export: (requests, responses, { signal }) =>
+      explained(async () => {
+        await using session = await ExportSession.open(known(), context, signal);
+        await new Export(session, known(), responses, context).run(requests);
+      }),
+    close: () => ({}),
+  });
+}
+
+/** Takes files as they come, restores archives, and tells a result for each. */
+class Export {
+  /** An archive whose neighbours may still come: they stand behind it. */
+  #waiting: { arrived: ArrivedArchive; pool?: string } | undefined;
+  #restored = 0;
+  readonly #failures: string[] = [];
+
+  constructor(
+    private readonly session: ExportSession,
+    private readonly options: ExporterOptions,
+    private readonly responses: ExportResponses,
+    private readonly context: PluginContext,
+  ) {}
+
+  async run(requests: Requests<ExportRequest>): Promise<void> {
+    try {
+      for await (const file of incomingFiles(requests)) await this.#handle(file);
+    } catch (error) {
+      this.#fail(error);
+    }
+    await this.#restoreWaiting();
+    if (this.#failures.length > 0) throw new UserError("failed", this.#failures.join("; "));
+    if (this.#restored === 0) throw new UserError("failed", "Nothing was restored: no archive came");
+  }
+
+  async #handle(file: IncomingFile): Promise<void> {
+    const { pathname, hasReader } = file.record;
+    const baseName = pathname.slice(pathname.lastIndexOf("/") + 1);
+    if (!hasReader) return await this.#tell(pathname);
+    if (isSidecar(baseName)) {
+      const text = await readText(file);
+      if (this.#waiting && baseName.endsWith("_pool.conf")) this.#waiting.pool = text.trim();
+      return await this.#tell(pathname);
+    }
+    await this.#restoreWaiting();
+    const name = parseArchiveName(baseName);
+    if (name) {
+      await this.#attempt(pathname, async () => {
+        this.#waiting = { arrived: await this.session.take(file, baseName, name) };
+      });
+    } else {
+      if (/^\.?report\.json$/.test(baseName)) this.session.learnFrom(await readText(file));
+      await file.drain();
+      await this.#tell(pathname);
+    }
+  }
+
+  async #restoreWaiting(): Promise<void> {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (!waiting) return;
+    const { arrived, pool } = waiting;
+    const isGood = await this.#attempt(arrived.pathname, async () => {
+      if (this.options.dry_run) {
+        for (const line of planLines([await this.session.plan(arrived, pool)])) this.context.say(line);
+      } else await this.session.restore(arrived, pool);
+      this.#restored++;
+    });
+    await this.session.putAway(arrived);
+    if (isGood) await this.#tell(arrived.pathname);
+  }
+
+  /** Does one step for a file; a failure is its result, and goes into the sum at the end. */
+  async #attempt(pathname: string, step: () => Promise<void>): Promise<boolean> {
+    try {
+      await step();
+      return true;
+    } catch (error) {
+      this.#fail(error);
+      await this.#tell(pathname, messageOf(error));
+      return false;
+    }
+  }
+
+  #fail(error: unknown): void {
+    const text = messageOf(error);
+    if (!this.#failures.some((known) => known.includes(text))) this.#failures.push(text);
+  }
+
+  async #tell(pathname: string, error = ""): Promise<void> {
+    await this.responses.send({ result: { header: headerOf(pathname), error } });
+  }
+}
+
+async function readText(file: IncomingFile): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for (;;) {
+    const chunk = await file.source.read(new Uint8Array(64 * 1024));
+    if (chunk.byteLength === 0 || length > TEXT_LIMIT) break;
+    parts.push(chunk);
+    length += chunk.byteLength;
+  }
+  return await new Blob(parts as BlobPart[]).text();
+}

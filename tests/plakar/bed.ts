@@ -1,0 +1,247 @@
+/** The real plakar with the compiled binary as its package, a store of its own, and a simulated node around it. */
+import { ensureBinary } from "../../scripts/compile.ts";
+import { SimNode, type SimOptions } from "../pve/mod.ts";
+import { buildPlakar } from "./tools.ts";
+
+/** What a finished command left behind. */
+export interface Finished {
+  /** Exit status; 128 + signal number when a signal ended it. */
+  status: number;
+  stdout: Uint8Array;
+  /** stdout as text. */
+  text: string;
+  stderr: string;
+}
+
+/** A command that has not ended yet: the leader of a process group, as a shell on a terminal makes it. */
+export interface Running {
+  pid: number;
+  finished: Promise<Finished>;
+  /** Sends a signal to plakar and all that it started, as a terminal does at Ctrl-C. */
+  signalGroup(signal: Deno.Signal): void;
+}
+
+export interface Bed extends AsyncDisposable {
+  node: SimNode;
+  /** A directory for whatever a test needs; it goes with the bed. */
+  dir: string;
+  plakar(...args: string[]): Promise<Finished>;
+  /** `plakar at STORE …`. */
+  at(...args: string[]): Promise<Finished>;
+  start(...args: string[]): Running;
+  /** Identifiers of the snapshots in the store, the newest first. */
+  snapshots(): Promise<string[]>;
+  /** Backs up from the source `pve`, which must make a snapshot; `options` are `key=value`. */
+  backup(...options: string[]): Promise<{ id: string; said: Finished }>;
+  /** Restores to the destination `pve`; `from` is a snapshot, or a part of one. */
+  restore(from: string, ...options: string[]): Promise<Finished>;
+  /** Paths of the files in a snapshot, sorted. */
+  files(snapshot: string): Promise<string[]>;
+  /** Content of a file: `SNAPSHOT:/PATH`. */
+  cat(file: string): Promise<Uint8Array<ArrayBuffer>>;
+  /** A parsed JSON file. */
+  // deno-lint-ignore no-explicit-any -- a test looks at what it expects
+  json(file: string): Promise<any>;
+  /** What stands in the node's dump directory. */
+  leftovers(): string[];
+}
+
+const PACKAGE = "proxmox-under-test";
+
+/** Makes a bed in a temporary directory, with source and destination `pve`. */
+export async function makeBed(options: SimOptions = {}): Promise<Bed> {
+  const [binary, program] = await Promise.all([ensureBinary(), buildPlakar()]);
+  const dir = await Deno.makeTempDir({ prefix: "plakar-proxmox-test-" });
+  const node = await SimNode.create({ ...options, dir: `${dir}/node` });
+  const bed = new PlakarBed(dir, node, program);
+  try {
+    await bed.install(binary);
+  } catch (error) {
+    await bed[Symbol.asyncDispose]();
+    throw error;
+  }
+  return bed;
+}
+
+class PlakarBed implements Bed {
+  readonly #store: string;
+  /** Nothing of the user's own plakar may be found, nor touched. */
+  readonly #environment: Record<string, string>;
+
+  constructor(readonly dir: string, readonly node: SimNode, private readonly program: string) {
+    this.#store = `${dir}/store`;
+    this.#environment = {
+      HOME: `${dir}/home`,
+      TMPDIR: `${dir}/tmp`,
+      PATH: `${dir}/bin:${node.path}`,
+    };
+  }
+
+  async install(binary: string): Promise<void> {
+    for (const name of ["home", "tmp", "bin", "package"]) await Deno.mkdir(`${this.dir}/${name}`);
+    await this.#must("-disable-security-check");
+    await writePackage(`${this.dir}/package`, binary);
+    await this.#must("pkg", "create", `${this.dir}/package/manifest.yaml`, "v0.0.1");
+    const [made] = [...Deno.readDirSync(this.dir)].filter(({ name }) => name.endsWith(".ptar"));
+    await this.#must("pkg", "add", `./${made?.name}`);
+    await Deno.remove(`${this.dir}/${made?.name}`);
+    await this.#must("at", this.#store, "create", "-plaintext");
+    for (const side of ["source", "destination"]) {
+      await this.#must(side, "add", "pve", "proxmox://", `dump_dir=${this.node.dumpDir}`);
+    }
+  }
+
+  plakar(...args: string[]): Promise<Finished> {
+    return this.start(...args).finished;
+  }
+
+  at(...args: string[]): Promise<Finished> {
+    return this.plakar("at", this.#store, ...args);
+  }
+
+  start(...args: string[]): Running {
+    const child = new Deno.Command(this.program, {
+      args,
+      cwd: this.dir,
+      clearEnv: true,
+      env: this.#environment,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+      detached: true,
+    }).spawn();
+    return {
+      pid: child.pid,
+      finished: collect(child),
+      signalGroup: (signal) => Deno.kill(-child.pid, signal),
+    };
+  }
+
+  async snapshots(): Promise<string[]> {
+    const { text } = await this.#must("at", this.#store, "ls");
+    return text.split("\n").filter(Boolean).map((line) => line.split(/\s+/)[1] as string);
+  }
+
+  async backup(...options: string[]): Promise<{ id: string; said: Finished }> {
+    const before = await this.snapshots();
+    const said = await this.at("backup", ...options.flatMap((option) => ["-o", option]), "@pve");
+    const made = (await this.snapshots()).filter((id) => !before.includes(id));
+    if (said.status !== 0 || made.length !== 1) throw new Error(`no snapshot was made: ${describe(said)}`);
+    return { id: made[0] as string, said };
+  }
+
+  restore(from: string, ...options: string[]): Promise<Finished> {
+    return this.at("restore", ...options.flatMap((option) => ["-o", option]), "-to", "@pve", from);
+  }
+
+  async files(snapshot: string): Promise<string[]> {
+    const { text } = await this.#must("at", this.#store, "ls", "-recursive", snapshot);
+    return text.split("\n").flatMap((line) => /^\S+ -\S{9} .* (\/\S*)$/.exec(line)?.[1] ?? []).sort();
+  }
+
+  async cat(file: string): Promise<Uint8Array<ArrayBuffer>> {
+    const { stdout } = await this.#must("at", this.#store, "cat", file);
+    return stdout as Uint8Array<ArrayBuffer>;
+  }
+
+  async json(file: string): Promise<unknown> {
+    return JSON.parse(new TextDecoder().decode(await this.cat(file)));
+  }
+
+  leftovers(): string[] {
+    return [...Deno.readDirSync(this.node.dumpDir)].map(({ name }) => name);
+  }
+
+  async #must(...args: string[]): Promise<Finished> {
+    const finished = await this.plakar(...args);
+    if (finished.status !== 0) throw new Error(`plakar ${args.join(" ")}: ${describe(finished)}`);
+    return finished;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#endCacheProcess();
+    await this.node.dispose();
+    await Deno.remove(this.dir, { recursive: true });
+  }
+
+  /** plakar leaves a process behind that keeps writing to its HOME until it was idle for seconds. */
+  async #endCacheProcess(): Promise<void> {
+    const cache = `${this.dir}/home/.cache/plakar`;
+    const pids = () => processesWith(["-cachedir", cache, "cached"]);
+    for (const pid of pids()) {
+      try {
+        Deno.kill(pid, "SIGTERM");
+      } catch {
+        // Ended meanwhile.
+      }
+    }
+    await eventually("plakar's cache process has ended", () => pids().length === 0);
+  }
+}
+
+/** The parts of a package that plakar asks for, with the binary linked in. */
+async function writePackage(dir: string, binary: string): Promise<void> {
+  const executable = `${dir}/plakar-proxmox`;
+  await Deno.link(binary, executable).catch(() => Deno.copyFile(binary, executable));
+  const connectors = ["importer", "exporter"].map((side) =>
+    `  - type: ${side}
+    class: hypervisor
+    subclass: proxmox
+    protocols: [proxmox]
+    validator: ./${side}.json
+    executable: ./plakar-proxmox
+    args: [${side}]
+`
+  );
+  for (const side of ["importer", "exporter"]) {
+    await Deno.writeTextFile(`${dir}/${side}.json`, '{ "type": "object" }\n');
+  }
+  const manifest = `name: ${PACKAGE}
+display_name: Proxmox under test
+description: The binary as it was just compiled
+tier: community
+contact: nobody@example.org
+homepage: https://example.org
+license: ISC
+tags: [proxmox]
+api_version: v1.1.0
+connectors:
+${connectors.join("")}`;
+  await Deno.writeTextFile(`${dir}/manifest.yaml`, manifest);
+}
+
+/** Waits until `condition` holds, at most some seconds. */
+export async function eventually(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  seconds = 30,
+): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!await condition()) {
+    if (Date.now() > deadline) throw new Error(`not so after ${seconds} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Processes whose command line holds these words in a row. */
+export function processesWith(words: readonly string[]): number[] {
+  return [...Deno.readDirSync("/proc")].filter(({ name }) => /^\d+$/.test(name)).flatMap(({ name }) => {
+    try {
+      const line = Deno.readTextFileSync(`/proc/${name}/cmdline`);
+      return line.includes(`\0${words.join("\0")}\0`) ? [Number(name)] : [];
+    } catch {
+      return []; // it has ended
+    }
+  });
+}
+
+/** For messages of failed assertions. */
+export function describe({ status, text, stderr }: Finished): string {
+  return `exit status ${status}\n${text}\n${stderr}`;
+}
+
+async function collect(child: Deno.ChildProcess): Promise<Finished> {
+  const { code, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  return { status: code, stdout, text: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
