@@ -34,7 +34,7 @@ async function serve(mode: "importer" | "exporter"): Promise<number> {
 
 /** One line on stderr, whatever the text holds. */
 function say(text: string): void {
-  Deno.stderr.writeSync(new TextEncoder().encode(`${text.replaceAll(/\s+/g, " ")}\n`));
+  Deno.stderr.writeSync(new TextEncoder().encode(`${text.replaceAll(/\s*[\r\n]+\s*/g, " ")}\n`));
 }
 
 /** One sentence for what nobody caught, never a stack of paths inside of the binary. */

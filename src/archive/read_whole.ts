@@ -3,17 +3,18 @@ import { BUFFER_BYTES, type ByteSource } from "../core/bytes.ts";
 import type { ArchiveCheck, ArchiveContents } from "./contents.ts";
 
 /**
- * Reads an archive from its first byte to its last through a check and sha256.
- * `beside` sees each chunk while the check works on it. On any failure source and check are cancelled.
+ * Reads an archive from its first byte to its last through a check, and through sha256 where `isHashed`, which costs
+ * more than all the rest. `beside` sees each chunk while the check works on it. On any failure source and check are
+ * cancelled.
  *
  * @throws {ArchiveDamage} unless the archive is whole
  */
 export async function readWhole(
   source: ByteSource,
   check: ArchiveCheck,
-  beside?: (chunk: Uint8Array) => Promise<void>,
-): Promise<{ contents: ArchiveContents; sha256: string }> {
-  const hash = createHash("sha256");
+  { isHashed, beside }: { isHashed: boolean; beside?: (chunk: Uint8Array) => Promise<void> },
+): Promise<{ contents: ArchiveContents; sha256?: string }> {
+  const hash = isHashed ? createHash("sha256") : undefined;
   try {
     let buffer = new ArrayBuffer(BUFFER_BYTES);
     for (;;) {
@@ -21,12 +22,13 @@ export async function readWhole(
       if (chunk.byteLength === 0) break;
       const meanwhile = beside?.(chunk);
       meanwhile?.catch(() => {}); // awaited below, after the work that runs beside it
-      hash.update(chunk);
+      hash?.update(chunk);
       await check.push(chunk);
       await meanwhile;
       buffer = chunk.buffer;
     }
-    return { contents: await check.end(), sha256: hash.digest("hex") };
+    const contents = await check.end();
+    return hash ? { contents, sha256: hash.digest("hex") } : { contents };
   } catch (error) {
     await Promise.allSettled([source.cancel(error), check.cancel(error)]);
     throw error;

@@ -6,7 +6,7 @@ import { messageOf, UserError } from "../core/errors.ts";
 import type { StoredArchive } from "../core/sink.ts";
 import { FORM_VERSION, reportSchema } from "../core/snapshot.ts";
 import { nextFreeVmid, type ProxmoxNode } from "../proxmox/cluster.ts";
-import { openWorkDir, type WorkDir } from "../proxmox/work_dir.ts";
+import { openWorkDir, pruningStorage, type WorkDir } from "../proxmox/work_dir.ts";
 import { emptyEntry, refusalSentences, type RestoreReport } from "../restore/report.ts";
 import { restoreStaged, stagedName } from "../restore/restore_guest.ts";
 import { stageArchive } from "../restore/stage.ts";
@@ -111,7 +111,7 @@ export class ExportSession implements AsyncDisposable {
   /** Restores an archive that was taken; `pool` is where the guest was, if something beside the archive told. */
   async restore(arrived: ArrivedArchive, pool: string | undefined): Promise<void> {
     const { options, node } = this;
-    const plan = await this.#plan(arrived, pool);
+    const plan = await this.plan(arrived, pool);
     const entry = emptyEntry(plan, "failed");
     this.#report.guests.push(entry);
     if (plan.refusals.length > 0) {
@@ -133,8 +133,38 @@ export class ExportSession implements AsyncDisposable {
     entry.outcome = "good";
   }
 
-  /** The plan alone, for a dry run. */
-  async #plan(arrived: ArrivedArchive, pool: string | undefined): Promise<PlannedRestore> {
+  /**
+   * Puts an archive that was taken into dump_dir under its own name; never in the place of another file.
+   *
+   * @throws {UserError} when the name is taken, or when the storage of dump_dir would soon remove the archive
+   */
+  async keepAsFile({ archive, path }: ArrivedArchive): Promise<void> {
+    const { dump_dir, protected: isProtected } = this.options;
+    const { files } = this.node.runner;
+    const target = `${dump_dir}/${archive.name}`;
+    const refuse = (why: string, hint: string) =>
+      new UserError("failed", `Cannot write "${target}": ${why}`, { hint });
+    if (await files.stat(target)) {
+      throw refuse("it exists", "files are never overwritten; give another dump_dir");
+    }
+    const pruning = isProtected ? undefined : await pruningStorage(this.node, dump_dir);
+    if (pruning !== undefined) {
+      throw refuse(
+        `storage "${pruning}" prunes this directory`,
+        "pass protected=true, or give another dump_dir",
+      );
+    }
+    if (isProtected) await (await files.create(`${target}.protected`)).close();
+    try {
+      await files.link(path, target);
+    } catch (error) {
+      if (isProtected) await files.removeFile(`${target}.protected`);
+      throw error;
+    }
+  }
+
+  /** What a restore of the archive would do. */
+  async plan(arrived: ArrivedArchive, pool: string | undefined): Promise<PlannedRestore> {
     const { archive, contents, target } = arrived;
     const wish = {
       archive,
@@ -146,10 +176,6 @@ export class ExportSession implements AsyncDisposable {
     const plan = (await planWishes(this.node, [wish], this.options))[0] as PlannedRestore;
     if (plan.pool === undefined && pool !== undefined && plan.action === "create") plan.pool = pool;
     return plan;
-  }
-
-  plan(arrived: ArrivedArchive, pool: string | undefined): Promise<PlannedRestore> {
-    return this.#plan(arrived, pool);
   }
 
   /** Removes what was staged for an archive. */
@@ -173,6 +199,7 @@ export class ExportSession implements AsyncDisposable {
   /** Decides the target on arrival: a second archive for it is refused before it is staged. */
   async #claimTarget(archive: StoredArchive, pathname: string): Promise<number | undefined> {
     const { newid } = this.options;
+    if (this.options.restore_to === "files") return archive.vmid;
     const target = newid === "next" ? await nextFreeVmid(this.node) : newid ?? archive.vmid;
     if (target === undefined) return undefined;
     const other = this.#targets.get(target);

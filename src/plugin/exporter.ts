@@ -3,6 +3,7 @@ import { parseArchiveName } from "../archive/names.ts";
 import type { ExporterOptions } from "../config/options.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import { planLines } from "../restore/plan_text.ts";
+import { refusalSentences } from "../restore/report.ts";
 import type { Requests, Responses } from "../rpc/grpc/methods.ts";
 import type { Services } from "../rpc/grpc/server.ts";
 import { GrpcError, Status } from "../rpc/grpc/status.ts";
@@ -98,13 +99,19 @@ class Export {
     if (!waiting) return;
     const { arrived, pool } = waiting;
     const isGood = await this.#attempt(arrived.pathname, async () => {
-      if (this.options.dry_run) {
-        for (const line of planLines([await this.session.plan(arrived, pool)])) this.context.say(line);
-      } else await this.session.restore(arrived, pool);
+      if (this.options.restore_to === "files") await this.session.keepAsFile(arrived);
+      else if (this.options.dry_run) await this.#sayPlan(arrived, pool);
+      else await this.session.restore(arrived, pool);
       this.#restored++;
     });
     await this.session.putAway(arrived);
     if (isGood) await this.#tell(arrived.pathname);
+  }
+
+  async #sayPlan(arrived: ArrivedArchive, pool: string | undefined): Promise<void> {
+    const plan = await this.session.plan(arrived, pool);
+    for (const line of planLines([plan])) this.context.say(line);
+    if (plan.refusals.length > 0) throw new UserError("failed", refusalSentences(plan).join("; "));
   }
 
   /** Does one step for a file; a failure is its result, and goes into the sum at the end. */

@@ -5,11 +5,14 @@ import type { PluginContext } from "./context.ts";
 import { exporterService } from "./exporter.ts";
 import { importerService } from "./importer.ts";
 
+/** Bytes that may be on their way to us: enough to be sent while some are checked and written. */
+const WINDOWS = { streamWindow: 4 * 1024 * 1024, connectionWindow: 8 * 1024 * 1024 };
+
 /** The two sides that plakar starts. */
 export type PluginMode = "importer" | "exporter";
 
 /** Serves plakar on stdin and stdout until it closes our input; settles when what was running has ended. */
 export async function servePlugin(mode: PluginMode, context: PluginContext): Promise<void> {
   const services = mode === "importer" ? importerService(context) : exporterService(context);
-  await new ServerConnection(stdioWire(), createGrpcHandler(services)).run();
+  await new ServerConnection(stdioWire(), createGrpcHandler(services), WINDOWS).run();
 }

@@ -68,7 +68,12 @@ export async function openWorkDir(
   };
 }
 
-const storageConfigAnswer = z.array(z.looseObject({ storage: z.string(), path: z.string().optional() }));
+const storageConfigAnswer = z.array(z.looseObject({
+  storage: z.string(),
+  path: z.string().optional(),
+  "prune-backups": z.unknown().optional(),
+  maxfiles: z.unknown().optional(),
+}));
 
 /** Refuses a path under a storage of the node that is not active: what is written there would fill the root disk. */
 export async function requireActiveStorage(node: ProxmoxNode, path: string): Promise<void> {
@@ -93,6 +98,18 @@ async function requireUsable(node: ProxmoxNode, dumpDir: string): Promise<void> 
       },
     );
   }
+}
+
+/**
+ * The storage whose retention would remove archives from `dir`, a directory where it keeps backups; `undefined`
+ * where none does.
+ */
+export async function pruningStorage(node: ProxmoxNode, dir: string): Promise<string | undefined> {
+  const configured = await pveshGet(node.runner, "/storage", storageConfigAnswer);
+  const owner = configured.find((entry) => dir === `${entry.path ?? `/mnt/pve/${entry.storage}`}/dump`);
+  const rule = owner?.["prune-backups"] ?? owner?.maxfiles;
+  const keepsAll = rule === undefined || /keep-all["':= ]+1/.test(JSON.stringify(rule)) || Number(rule) === 0;
+  return keepsAll ? undefined : owner?.storage;
 }
 
 /** The storage that `path` lies under. Mounted storages live in /mnt/pve/ID; others tell their path. */

@@ -38,15 +38,18 @@ export async function stageArchive(task: StageTask): Promise<ArchiveContents> {
   let spaceCheckAt = SPACE_CHECK_BYTES;
   try {
     const check = checkArchive({ kind: archive.kind, compression }, task.decoder);
-    const { contents, sha256 } = await readWhole(task.source, check, async (chunk) => {
-      stop.throwIfAborted();
-      await writer.write(chunk);
-      bytes += chunk.byteLength;
-      if (bytes >= spaceCheckAt) {
-        spaceCheckAt += SPACE_CHECK_BYTES;
-        await requireSpace(task.node, path, Math.max(0, archive.bytes - bytes));
-      }
-      onBytes(bytes);
+    const { contents, sha256 } = await readWhole(task.source, check, {
+      isHashed: archive.sha256 !== undefined,
+      beside: async (chunk) => {
+        stop.throwIfAborted();
+        await writer.write(chunk);
+        bytes += chunk.byteLength;
+        if (bytes >= spaceCheckAt) {
+          spaceCheckAt += SPACE_CHECK_BYTES;
+          await requireSpace(task.node, path, Math.max(0, archive.bytes - bytes));
+        }
+        onBytes(bytes);
+      },
     });
     await writer.close();
     await requireSame(task, bytes, sha256);
@@ -71,7 +74,7 @@ async function createFile({ archive, source, node, path }: StageTask) {
 async function requireSame(
   { archive, node, path }: StageTask,
   bytes: number,
-  sha256: string,
+  sha256: string | undefined,
 ): Promise<void> {
   const size = (await node.runner.files.stat(path))?.size;
   if (size !== bytes) {

@@ -120,6 +120,7 @@ export class LocalRunner implements Runner {
     child.unref();
     return Promise.resolve({
       async release() {
+        child.ref(); // what is waited for now must keep us alive
         say(stdin, "release");
         await stdin.close().catch(() => {});
         await child.status;

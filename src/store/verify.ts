@@ -21,7 +21,9 @@ export async function verifyArchive(
   try {
     const compression = record ? { compression: record.compression } : {};
     const check = checkArchive({ kind: archive.kind, ...compression }, from.decoder);
-    const { contents, sha256 } = await readWhole(await from.open(), check);
+    const { contents, sha256 } = await readWhole(await from.open(), check, {
+      isHashed: record?.sha256 !== undefined,
+    });
     const wrong: string[] = [];
     if (record && record.bytes !== contents.bytes) {
       wrong.push(`it has ${contents.bytes} bytes, ${record.bytes} were recorded`);

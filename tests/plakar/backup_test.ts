@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { needs } from "../needs.ts";
-import { type Bed, describe, type Finished, makeBed } from "./bed.ts";
+import { type Bed, describe, type Finished, makeBed, untidiness } from "./bed.ts";
 
 const MIB = 1024 * 1024;
 
@@ -120,19 +120,25 @@ Deno.test({
     // 1. One of two failed, and that is to fail all.
     const strict = await bed.at("backup", "-o", "all=true", "-o", "on_error=fail", "@pve");
     assert.equal(strict.status, 1, describe(strict));
-    assert.match(strict.stderr, /The backup failed: Cannot back up VM 102: /);
+    assert.match(
+      strict.text,
+      /plakar: failed to backup source: .*The backup failed: Cannot back up VM 102: /,
+    );
     assert.deepEqual(await bed.snapshots(), []);
 
     // 2. The only guest failed.
     const lost = await bed.at("backup", "-o", "vmid=102", "@pve");
     assert.equal(lost.status, 1, describe(lost));
-    assert.match(lost.stderr, /Cannot back up VM 102: /);
+    assert.match(lost.text, /plakar: failed to backup source: .*Cannot back up VM 102: /);
     assert.deepEqual(await bed.snapshots(), []);
 
     // 3. The only guest that was asked for is not there.
     const missing = await bed.at("backup", "-o", "vmid=999", "@pve");
     assert.equal(missing.status, 1, describe(missing));
-    assert.match(missing.stderr, /999/);
+    assert.match(
+      missing.text,
+      /plakar: failed to backup source: .*Cannot back up guest 999: no guest has this vmid/,
+    );
     assert.deepEqual(await bed.snapshots(), []);
     assertClean(bed);
   },
@@ -156,11 +162,11 @@ Deno.test({
 });
 
 const WRONG = [
-  { option: "backup_mod=stop", says: /"backup_mod".*did you mean "backup_mode"/ },
-  { option: "backup_mode=fast", says: /"fast".*backup_mode|backup_mode.*"fast"/ },
-  { option: "newid=200", says: /newid/ },
-  { option: "vmid=12", says: /"12"/ },
-  { option: "pool=prod", says: /vmid and pool/ },
+  { option: "backup_mod=stop", says: /Unknown option "backup_mod"; did you mean "backup_mode"\?/ },
+  { option: "backup_mode=fast", says: /Cannot use "fast" for "backup_mode": must be one of snapshot, / },
+  { option: "newid=200", says: /Cannot use "newid" here: it belongs to restore/ },
+  { option: "vmid=12", says: /Cannot use "12" for "vmid": / },
+  { option: "pool=prod", says: /vmid and pool are given together/ },
 ];
 
 Deno.test({
@@ -172,19 +178,19 @@ Deno.test({
       const options = option.startsWith("vmid") ? [option] : ["vmid=101", option];
       const said = await bed.at("backup", ...options.flatMap((each) => ["-o", each]), "@pve");
       assert.notEqual(said.status, 0, describe(said));
-      assert.match(said.stderr, says);
-      assert.doesNotMatch(said.stderr, /rpc error|file:\/\/| at /);
+      assert.match(said.text, says);
+      assert.doesNotMatch(said.text, /rpc error|file:\/\//);
     }
     const none = await bed.at("backup", "@pve");
     assert.notEqual(none.status, 0, describe(none));
-    assert.match(none.stderr, /no guests are selected/);
+    assert.match(none.text, /no guests are selected/);
     assert.deepEqual(dumped(bed), []);
     assert.deepEqual(await bed.snapshots(), []);
   },
 });
 
 Deno.test({
-  name: "plakar backs up two sources of one host in one command",
+  name: "plakar refuses two sources of one host in one command, rather than to lose one silently",
   ...needs("go"),
   async fn() {
     await using bed = await makeBed(THREE);
@@ -195,12 +201,17 @@ Deno.test({
       );
       assert.equal(added.status, 0, describe(added));
     }
-    // 2. Both in one command.
-    const said = await bed.at("backup", "@guest101", "@guest105");
-    assert.equal(said.status, 0, describe(said));
-    // 3. Neither is lost.
-    const ids = await bed.snapshots();
-    const archives = (await Promise.all(ids.map((id) => bed.files(id)))).map(archivesOf);
+    // 2. Both in one command: plakar would merge what both have at "/", which our flags forbid.
+    const both = await bed.at("backup", "@guest101", "@guest105");
+    assert.equal(both.status, 1, describe(both));
+    assert.match(both.text, /cannot merge multiple importer/);
+    assert.deepEqual(await bed.snapshots(), []);
+    assert.deepEqual(dumped(bed), []);
+    // 3. One after the other, both are there.
+    for (const vmid of [101, 105]) assert.equal((await bed.at("backup", `@guest${vmid}`)).status, 0);
+    const archives = await Promise.all(
+      (await bed.snapshots()).map(async (id) => archivesOf(await bed.files(id))),
+    );
     assert.deepEqual(archives.flat().sort(), ["lxc-105.tar", "qemu-101.vma"]);
     assertClean(bed);
   },
@@ -272,9 +283,7 @@ function linesOfOurs({ stderr }: Finished): string {
 }
 
 function assertClean(bed: Bed): void {
-  assert.deepEqual(bed.node.locks(), { guests: {}, vzdump: false });
-  assert.deepEqual(bed.node.processes(), []);
-  assert.deepEqual(bed.leftovers(), []);
+  assert.equal(untidiness(bed), undefined);
 }
 
 function sha256(bytes: Uint8Array): string {

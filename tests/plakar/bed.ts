@@ -25,9 +25,12 @@ export interface Bed extends AsyncDisposable {
   node: SimNode;
   /** A directory for whatever a test needs; it goes with the bed. */
   dir: string;
+  /** plakar's store. */
+  store: string;
   plakar(...args: string[]): Promise<Finished>;
   /** `plakar at STORE …`. */
   at(...args: string[]): Promise<Finished>;
+  /** Starts plakar, and does not wait. */
   start(...args: string[]): Running;
   /** Identifiers of the snapshots in the store, the newest first. */
   snapshots(): Promise<string[]>;
@@ -44,6 +47,20 @@ export interface Bed extends AsyncDisposable {
   json(file: string): Promise<any>;
   /** What stands in the node's dump directory. */
   leftovers(): string[];
+  /** Processes of the plugin that are alive. */
+  plugins(): number[];
+}
+
+/** Why the node is not as a finished run leaves it, or `undefined`. */
+export function untidiness(bed: Bed): string | undefined {
+  const { guests, vzdump } = bed.node.locks();
+  const found = {
+    ...(Object.keys(guests).length > 0 ? { guests } : {}),
+    ...(vzdump ? { vzdump } : {}),
+    ...(bed.node.processes().length > 0 ? { processes: bed.node.processes() } : {}),
+    ...(bed.leftovers().length > 0 ? { leftovers: bed.leftovers() } : {}),
+  };
+  return Object.keys(found).length > 0 ? JSON.stringify(found) : undefined;
 }
 
 const PACKAGE = "proxmox-under-test";
@@ -64,12 +81,12 @@ export async function makeBed(options: SimOptions = {}): Promise<Bed> {
 }
 
 class PlakarBed implements Bed {
-  readonly #store: string;
+  readonly store: string;
   /** Nothing of the user's own plakar may be found, nor touched. */
   readonly #environment: Record<string, string>;
 
   constructor(readonly dir: string, readonly node: SimNode, private readonly program: string) {
-    this.#store = `${dir}/store`;
+    this.store = `${dir}/store`;
     this.#environment = {
       HOME: `${dir}/home`,
       TMPDIR: `${dir}/tmp`,
@@ -85,7 +102,7 @@ class PlakarBed implements Bed {
     const [made] = [...Deno.readDirSync(this.dir)].filter(({ name }) => name.endsWith(".ptar"));
     await this.#must("pkg", "add", `./${made?.name}`);
     await Deno.remove(`${this.dir}/${made?.name}`);
-    await this.#must("at", this.#store, "create", "-plaintext");
+    await this.#must("at", this.store, "create", "-plaintext");
     for (const side of ["source", "destination"]) {
       await this.#must(side, "add", "pve", "proxmox://", `dump_dir=${this.node.dumpDir}`);
     }
@@ -96,7 +113,7 @@ class PlakarBed implements Bed {
   }
 
   at(...args: string[]): Promise<Finished> {
-    return this.plakar("at", this.#store, ...args);
+    return this.plakar("at", this.store, ...args);
   }
 
   start(...args: string[]): Running {
@@ -118,7 +135,7 @@ class PlakarBed implements Bed {
   }
 
   async snapshots(): Promise<string[]> {
-    const { text } = await this.#must("at", this.#store, "ls");
+    const { text } = await this.#must("at", this.store, "ls");
     return text.split("\n").filter(Boolean).map((line) => line.split(/\s+/)[1] as string);
   }
 
@@ -135,12 +152,12 @@ class PlakarBed implements Bed {
   }
 
   async files(snapshot: string): Promise<string[]> {
-    const { text } = await this.#must("at", this.#store, "ls", "-recursive", snapshot);
+    const { text } = await this.#must("at", this.store, "ls", "-recursive", snapshot);
     return text.split("\n").flatMap((line) => /^\S+ -\S{9} .* (\/\S*)$/.exec(line)?.[1] ?? []).sort();
   }
 
   async cat(file: string): Promise<Uint8Array<ArrayBuffer>> {
-    const { stdout } = await this.#must("at", this.#store, "cat", file);
+    const { stdout } = await this.#must("at", this.store, "cat", file);
     return stdout as Uint8Array<ArrayBuffer>;
   }
 
@@ -150,6 +167,11 @@ class PlakarBed implements Bed {
 
   leftovers(): string[] {
     return [...Deno.readDirSync(this.node.dumpDir)].map(({ name }) => name);
+  }
+
+  plugins(): number[] {
+    const home = `${this.dir}/home/`;
+    return processes((line) => line.startsWith(home) && /\0(importer|exporter)\0$/.test(line));
   }
 
   async #must(...args: string[]): Promise<Finished> {
@@ -167,7 +189,7 @@ class PlakarBed implements Bed {
   /** plakar leaves a process behind that keeps writing to its HOME until it was idle for seconds. */
   async #endCacheProcess(): Promise<void> {
     const cache = `${this.dir}/home/.cache/plakar`;
-    const pids = () => processesWith(["-cachedir", cache, "cached"]);
+    const pids = () => processes((line) => line.endsWith(`\0-cachedir\0${cache}\0cached\0`));
     for (const pid of pids()) {
       try {
         Deno.kill(pid, "SIGTERM");
@@ -223,12 +245,11 @@ export async function eventually(
   }
 }
 
-/** Processes whose command line holds these words in a row. */
-export function processesWith(words: readonly string[]): number[] {
+/** Processes whose command line, words ending in a zero byte, is such. */
+function processes(isSuch: (line: string) => boolean): number[] {
   return [...Deno.readDirSync("/proc")].filter(({ name }) => /^\d+$/.test(name)).flatMap(({ name }) => {
     try {
-      const line = Deno.readTextFileSync(`/proc/${name}/cmdline`);
-      return line.includes(`\0${words.join("\0")}\0`) ? [Number(name)] : [];
+      return isSuch(Deno.readTextFileSync(`/proc/${name}/cmdline`)) ? [Number(name)] : [];
     } catch {
       return []; // it has ended
     }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { flagTable, optionTable } from "../../../scripts/docs_options.ts";
+import { flagTable, optionTable, plakarTable } from "../../../scripts/docs_options.ts";
 import { flagName } from "../../../src/config/doors.ts";
 import { OPTIONS } from "../../../src/config/options.ts";
 
@@ -7,9 +7,9 @@ const BLOCKS = ["options-selection", "options-backup", "options-restore", "optio
 const rowsOf = (text: string) => text.split("\n").slice(2);
 
 Deno.test("the generated tables tell every option there is", () => {
-  const text = [...BLOCKS.map(optionTable), flagTable()].join("\n");
+  const flags = [...BLOCKS.map(optionTable), flagTable()].join("\n");
   for (const key of Object.values(OPTIONS).flatMap((options) => Object.keys(options))) {
-    assert.ok(text.includes(`\`${flagName(key)}`), key);
+    assert.ok(flags.includes(`\`${flagName(key)}`) || plakarTable().includes(`| \`${key}\` |`), key);
   }
 });
 
@@ -24,6 +24,16 @@ Deno.test("optionTable() gives key, flag, words, default and meaning", () => {
 Deno.test("optionTable() shows a dash where an option has no default", () => {
   const row = rowsOf(optionTable("options-selection")).find((line) => line.startsWith("| `pool` |"));
   assert.match(row ?? "", /\| `POOL` \| – \|/);
+});
+
+Deno.test("plakarTable() tells which side takes an option", () => {
+  const sideOf = (key: string) =>
+    rowsOf(plakarTable()).find((row) => row.startsWith(`| \`${key}\``))?.split("|")[2]?.trim();
+  assert.deepEqual(["location", "layout", "restore_to"].map(sideOf), [
+    "source, destination",
+    "source",
+    "destination",
+  ]);
 });
 
 Deno.test("flagTable() tells a command's own flags and leaves out those of the option tables", () => {
