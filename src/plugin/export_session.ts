@@ -4,7 +4,7 @@ import type { ArchiveContents } from "../archive/contents.ts";
 import type { ExporterOptions } from "../config/options.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import type { StoredArchive } from "../core/sink.ts";
-import { FORM_VERSION, reportSchema } from "../core/snapshot.ts";
+import { FORM_VERSION, manifestSchema, reportSchema } from "../core/snapshot.ts";
 import { nextFreeVmid, type ProxmoxNode } from "../proxmox/cluster.ts";
 import { openWorkDir, pruningStorage, type WorkDir } from "../proxmox/work_dir.ts";
 import { emptyEntry, refusalSentences, type RestoreReport } from "../restore/report.ts";
@@ -35,6 +35,8 @@ export class ExportSession implements AsyncDisposable {
   readonly #sizes = new Map<string, number>();
   readonly #report: RestoreReport;
   #count = 0;
+  /** Why none of the snapshot's archives is restored. */
+  #refusal: string | undefined;
 
   private constructor(
     readonly node: ProxmoxNode,
@@ -61,15 +63,17 @@ export class ExportSession implements AsyncDisposable {
     return new ExportSession(node, options, workDir, context, stop, reportFile, runId);
   }
 
+  /** Reads a snapshot's manifest: where it tells of several guests for one vmid, all are refused before any starts. */
+  foresee(manifestText: string): void {
+    const { newid, restore_to } = this.options;
+    if (typeof newid !== "number" || restore_to === "files") return;
+    const { guests } = manifestSchema.safeParse(parseJson(manifestText)).data ?? { guests: [] };
+    if (guests.length > 1) this.#refusal = `${guests.length} guests cannot all be restored to vmid ${newid}`;
+  }
+
   /** Reads a snapshot's own report: archives that arrive with another size than was recorded are refused. */
   learnFrom(reportText: string): void {
-    let document: unknown;
-    try {
-      document = JSON.parse(reportText);
-    } catch {
-      return; // the archives can be restored without it
-    }
-    for (const { archive } of reportSchema.safeParse(document).data?.guests ?? []) {
+    for (const { archive } of reportSchema.safeParse(parseJson(reportText)).data?.guests ?? []) {
       if (archive) this.#sizes.set(archive.name, archive.bytes);
     }
   }
@@ -200,6 +204,11 @@ export class ExportSession implements AsyncDisposable {
   async #claimTarget(archive: StoredArchive, pathname: string): Promise<number | undefined> {
     const { newid } = this.options;
     if (this.options.restore_to === "files") return archive.vmid;
+    if (this.#refusal !== undefined) {
+      throw new UserError("failed", `Cannot restore "${pathname}": ${this.#refusal}`, {
+        hint: "restore one of them, or pass newid=next",
+      });
+    }
     const target = newid === "next" ? await nextFreeVmid(this.node) : newid ?? archive.vmid;
     if (target === undefined) return undefined;
     const other = this.#targets.get(target);
@@ -222,5 +231,14 @@ export class ExportSession implements AsyncDisposable {
     if (replaced.length === 0) return;
     this.#report.finished = this.context.now().toISOString();
     await saveReport(this.reportFile, this.#report).catch((error) => this.context.say(messageOf(error)));
+  }
+}
+
+/** The document in a text, or nothing where there is none: archives can be restored without it. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }

@@ -2,15 +2,12 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { parseArchiveName } from "../archive/names.ts";
 import type { ExporterOptions } from "../config/options.ts";
 import { messageOf, UserError } from "../core/errors.ts";
-import { planLines } from "../restore/plan_text.ts";
-import { refusalSentences } from "../restore/report.ts";
 import type { Requests, Responses } from "../rpc/grpc/methods.ts";
 import type { Services } from "../rpc/grpc/server.ts";
 import { GrpcError, Status } from "../rpc/grpc/status.ts";
-import { connectLocalTools } from "../setup/local_node.ts";
 import type { PluginContext } from "./context.ts";
-import { type ArrivedArchive, ExportSession } from "./export_session.ts";
-import { explained } from "./importer.ts";
+import type { ArrivedArchive, ExportSession } from "./export_session.ts";
+import { explained } from "./explained.ts";
 import { type IncomingFile, incomingFiles } from "./incoming_files.ts";
 import { isSidecar } from "./layout.ts";
 import { exporterOptions, originOf } from "./options.ts";
@@ -36,9 +33,16 @@ export function exporterService(context: PluginContext): Services {
         options = exporterOptions(config);
         return { origin: originOf(options.location), type: "proxmox", root: "/", flags: 0 };
       }),
-    ping: () => explained(async () => (known(), await connectLocalTools("qmrestore", "qm", "pct"), {})),
+    ping: () =>
+      explained(async () => {
+        known();
+        const { connectLocalTools } = await import("../setup/local_node.ts");
+        await connectLocalTools("qmrestore", "qm", "pct");
+        return {};
+      }),
     export: (requests, responses, { signal }) =>
       explained(async () => {
+        const { ExportSession } = await import("./export_session.ts");
         await using session = await ExportSession.open(known(), context, signal);
         await new Export(session, known(), responses, context).run(requests);
       }),
@@ -87,6 +91,7 @@ class Export {
         this.#waiting = { arrived: await this.session.take(file, baseName, name) };
       });
     } else {
+      if (/^\.?manifest\.json$/.test(baseName)) this.session.foresee(await readText(file));
       if (/^\.?report\.json$/.test(baseName)) this.session.learnFrom(await readText(file));
       await file.drain();
       await this.#tell(pathname);
@@ -109,6 +114,8 @@ class Export {
   }
 
   async #sayPlan(arrived: ArrivedArchive, pool: string | undefined): Promise<void> {
+    const { planLines } = await import("../restore/plan_text.ts");
+    const { refusalSentences } = await import("../restore/report.ts");
     const plan = await this.session.plan(arrived, pool);
     for (const line of planLines([plan])) this.context.say(line);
     if (plan.refusals.length > 0) throw new UserError("failed", refusalSentences(plan).join("; "));

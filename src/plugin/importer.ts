@@ -1,14 +1,14 @@
-import { messageOf, UserError } from "../core/errors.ts";
-import { connectLocalTools } from "../setup/local_node.ts";
+import { UserError } from "../core/errors.ts";
 import { bytesSource } from "../core/bytes.ts";
 import type { ImporterOptions } from "../config/options.ts";
-import { SELECTION_KEYS, selectionOf } from "../setup/backup_setup.ts";
+import { SELECTION_KEYS, selectionOf } from "../setup/selection.ts";
 import { GrpcError, Status } from "../rpc/grpc/status.ts";
 import type { Services } from "../rpc/grpc/server.ts";
 import type { Requests, Responses } from "../rpc/grpc/methods.ts";
+import { explained } from "./explained.ts";
 import { sendChunks } from "./chunk_sender.ts";
 import type { PluginContext } from "./context.ts";
-import { ImportSession } from "./import_session.ts";
+import type { ImportSession } from "./import_session.ts";
 import { importerOptions, originOf } from "./options.ts";
 import {
   Importer,
@@ -44,9 +44,16 @@ export function importerService(context: PluginContext): Services {
         options = given;
         return { origin: originOf(options.location), type: "proxmox", root: "/", flags: FLAGS };
       }),
-    ping: () => explained(async () => (known(), await connectLocalTools("vzdump"), {})),
+    ping: () =>
+      explained(async () => {
+        known();
+        const { connectLocalTools } = await import("../setup/local_node.ts");
+        await connectLocalTools("vzdump");
+        return {};
+      }),
     import: (requests, responses, { signal }) =>
       explained(async () => {
+        const { ImportSession } = await import("./import_session.ts");
         await using opened = await ImportSession.open(known(), context, signal);
         session = opened;
         await runImport(opened, requests, responses, context);
@@ -128,17 +135,4 @@ async function openFile(
       signal.removeEventListener("abort", cancel);
     }
   }, signal);
-}
-
-/** Runs a call; what it throws for people becomes a status whose message is the whole sentence. */
-export async function explained<T>(call: () => T | Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    if (error instanceof GrpcError) throw error;
-    const code = error instanceof UserError && error.kind === "usage"
-      ? Status.INVALID_ARGUMENT
-      : Status.UNKNOWN;
-    throw new GrpcError(code, messageOf(error), { cause: error });
-  }
 }

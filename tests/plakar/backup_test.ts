@@ -145,6 +145,29 @@ Deno.test({
 });
 
 Deno.test({
+  name: "one vzdump runs at a time, however many files plakar reads at once",
+  ...needs("go"),
+  async fn() {
+    await using bed = await makeBed(THREE);
+    const said = await bed.plakar("-concurrency", "3", "at", bed.store, "backup", "-o", "all=true", "@pve");
+    assert.equal(said.status, 0, describe(said));
+    const calls = bed.node.calls().filter(({ tool, argv }) => tool === "vzdump" && argv.includes("--stdout"));
+    assert.equal(calls.length, 3);
+    calls.forEach(({ started }, index) => {
+      const before = calls[index - 1];
+      assert.ok(before === undefined || (before.ended !== null && before.ended <= started));
+    });
+    const [id] = await bed.snapshots();
+    assert.deepEqual(archivesOf(await bed.files(id as string)), [
+      "lxc-105.tar",
+      "qemu-101.vma",
+      "qemu-102.vma",
+    ]);
+    assertClean(bed);
+  },
+});
+
+Deno.test({
   name: "plakar backup -dry-run lists the guests and starts no vzdump",
   ...needs("go"),
   async fn() {

@@ -232,6 +232,13 @@ ${connectors.join("")}`;
   await Deno.writeTextFile(`${dir}/manifest.yaml`, manifest);
 }
 
+/** Calls on the node that change guests. */
+export function changes(bed: Bed): string[] {
+  const changing = /^(qmrestore|(qm|pct) (start|stop|shutdown|destroy|restore|set|clone))/;
+  const lines = bed.node.calls().map(({ tool, argv }) => [tool, ...argv].join(" "));
+  return lines.filter((line) => changing.test(line));
+}
+
 /** Waits until `condition` holds, at most some seconds. */
 export async function eventually(
   what: string,

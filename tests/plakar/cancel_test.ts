@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { needs } from "../needs.ts";
-import { type Bed, describe, eventually, makeBed, type Running, untidiness } from "./bed.ts";
+import { type Bed, changes, describe, eventually, makeBed, type Running, untidiness } from "./bed.ts";
 
 const MIB = 1024 * 1024;
 
@@ -28,7 +28,7 @@ for (const [what, end] of Object.entries(ENDS)) {
       await eventually("101 is being dumped", () => bed.node.locks().guests[101] !== undefined);
       await pause(1000);
       // 2. It is ended.
-      await endWith(end, running);
+      await endWith(bed, end, running);
       // 3. vzdump has cleaned up after itself.
       await eventuallyTidy(bed);
       assert.deepEqual(await bed.snapshots(), []);
@@ -50,7 +50,7 @@ for (const [what, end] of Object.entries(ENDS)) {
       const running = bed.start("at", bed.store, "restore", "-to", "@pve", id);
       await eventually("the archive is being staged", () => staged(bed) > 0);
       // 2. It is ended.
-      await endWith(end, running);
+      await endWith(bed, end, running);
       // 3. The running guest was left alone, and the staged part is gone.
       await eventuallyTidy(bed);
       assert.deepEqual(changes(bed), []);
@@ -70,7 +70,7 @@ for (const [what, end] of Object.entries(ENDS)) {
       const running = bed.start("at", bed.store, "restore", "-to", "@pve", id);
       await eventually("qmrestore runs", () => changes(bed).length > 0);
       // 2. It is ended.
-      await endWith(end, running);
+      await endWith(bed, end, running);
       // 3. The guest is whole.
       await eventuallyTidy(bed);
       const exits = bed.node.calls().filter(({ tool }) => tool === "qmrestore").map(({ exit }) => exit);
@@ -81,19 +81,21 @@ for (const [what, end] of Object.entries(ENDS)) {
 }
 
 Deno.test({
-  name: "SIGKILL of plakar while vzdump has not written anything yet frees the guest all the same",
+  name:
+    "SIGKILL of plakar and its plugin while vzdump has not written anything yet frees the guest all the same",
   ...needs("go"),
   async fn() {
     await using bed = await makeBed({ guests: [{ vmid: 101 }] });
     bed.node.fault(101, { hangAfterBytes: 0 });
     const running = bed.start("at", bed.store, "backup", "-o", "vmid=101", "@pve");
     await eventually("101 is locked", () => bed.node.locks().guests[101] !== undefined);
-    await endWith(({ signalGroup }) => signalGroup("SIGKILL"), running);
+    await endWith(bed, ({ signalGroup }) => signalGroup("SIGKILL"), running);
     await eventuallyTidy(bed);
   },
 });
 
-async function endWith(end: (running: Running) => void, running: Running): Promise<void> {
+async function endWith(bed: Bed, end: (running: Running) => void, running: Running): Promise<void> {
+  assert.equal(bed.plugins().length, 1);
   end(running);
   const said = await running.finished;
   assert.notEqual(said.status, 0, describe(said));
@@ -119,13 +121,6 @@ function staged(bed: Bed, folder = bed.node.dumpDir): number {
     }
   }
   return bytes;
-}
-
-/** Calls that change guests. */
-function changes(bed: Bed): string[] {
-  const changing = /^(qmrestore|(qm|pct) (start|stop|shutdown|destroy|restore|set|clone))/;
-  const lines = bed.node.calls().map(({ tool, argv }) => [tool, ...argv].join(" "));
-  return lines.filter((line) => changing.test(line));
 }
 
 function pause(milliseconds: number): Promise<void> {

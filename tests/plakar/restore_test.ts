@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { needs } from "../needs.ts";
-import { type Bed, describe, makeBed, untidiness } from "./bed.ts";
+import { type Bed, changes, describe, makeBed, untidiness } from "./bed.ts";
 
 const TWO = {
   pools: ["prod"],
@@ -233,14 +233,6 @@ function overwriteDisk(bed: Bed, vmid: number): void {
   const { path } = bed.node.volume(vmid, "scsi0");
   using file = Deno.openSync(path as string, { write: true });
   file.writeSync(new TextEncoder().encode("written after the backup"));
-}
-
-/** Calls that change guests. */
-function changes(bed: Bed): string[] {
-  const changing = /^(qmrestore|(qm|pct) (start|stop|shutdown|destroy|restore|set|clone))/;
-  return bed.node.calls().map(({ tool, argv }) => [tool, ...argv].join(" ")).filter((line) =>
-    changing.test(line)
-  );
 }
 
 function poolOf(bed: Bed, vmid: number): string | undefined {

@@ -1,0 +1,33 @@
+import type { Selection } from "../backup/select.ts";
+import type { GuestsOptions } from "../config/options.ts";
+import { UserError } from "../core/errors.ts";
+
+/** The keys of which a selection names exactly one. */
+export const SELECTION_KEYS = ["vmid", "pool", "tag", "name", "all"] as const;
+
+/**
+ * The selection that the options ask for.
+ *
+ * @throws {UserError} of kind `usage` unless exactly one way to select is given
+ */
+export function selectionOf(options: GuestsOptions): Selection {
+  const given = SELECTION_KEYS.filter((key) => options[key] !== undefined && options[key] !== false);
+  if (given.length !== 1) {
+    const what = given.length === 0 ? "no guests are selected" : `${given.join(" and ")} are given together`;
+    throw new UserError("usage", `Cannot select guests: ${what}`, {
+      hint: `give exactly one of ${SELECTION_KEYS.map((key) => `--${key}`).join(", ")}`,
+    });
+  }
+  return {
+    vmids: options.vmid,
+    pools: options.pool,
+    tags: options.tag,
+    names: options.name,
+    all: options.all,
+    exclude: options.exclude,
+    node: options.node,
+    kind: options.kind,
+    status: options.status,
+    templates: options.templates,
+  };
+}
