@@ -7,7 +7,7 @@ import type { Services } from "../rpc/grpc/server.ts";
 import { GrpcError, Status } from "../rpc/grpc/status.ts";
 import type { PluginContext } from "./context.ts";
 import type { ArrivedArchive, ExportSession } from "./export_session.ts";
-import { explained } from "./explained.ts";
+import { explained, inPlakarsWords } from "./explained.ts";
 import { type IncomingFile, incomingFiles } from "./incoming_files.ts";
 import { isSidecar } from "./layout.ts";
 import { exporterOptions, originOf } from "./options.ts";
@@ -128,7 +128,7 @@ class Export {
       return true;
     } catch (error) {
       this.#fail(error);
-      await this.#tell(pathname, messageOf(error));
+      await this.#tell(pathname, inPlakarsWords(messageOf(error)));
       return false;
     }
   }

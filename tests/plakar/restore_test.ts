@@ -94,6 +94,26 @@ Deno.test({
 });
 
 Deno.test({
+  name: "plakar restore exits 1 when a restore tool fails: the old guest runs again, the others are restored",
+  ...needs("go"),
+  async fn() {
+    await using bed = await makeBed(TWO);
+    const { id } = await bed.backup("all=true");
+    const before = digests(bed);
+    bed.node.destroyGuest(105);
+    // 1. qmrestore gives up before it has destroyed anything.
+    bed.node.fault(101, { restoreFailsBeforeDestroy: "storage is locked" });
+    const said = await bed.restore(id);
+    assert.equal(said.status, 1, describe(said));
+    assert.match(said.text, /Cannot restore VM 101: .*storage is locked/);
+    // 2. The guest is as it was, and the container is back.
+    assert.deepEqual(digests(bed), before);
+    assert.equal(bed.node.guest(101)?.status, "running");
+    assertClean(bed);
+  },
+});
+
+Deno.test({
   name: "plakar restores only the first of two archives for one target, and exits 1",
   ...needs("go"),
   async fn() {
@@ -204,6 +224,7 @@ Deno.test({
       assert.notEqual((await bed.at("check", id)).status, 0);
       const said = await bed.restore(`${id}:${archive}`);
       assert.equal(said.status, 1, describe(said));
+      assert.match(said.stderr, /its end mark did not come; nothing was changed/);
     });
 
     await t.step("4. the guest was never touched", () => {
