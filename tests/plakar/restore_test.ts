@@ -114,16 +114,30 @@ Deno.test({
 });
 
 Deno.test({
-  name: "plakar restores only the first of two archives for one target, and exits 1",
+  name:
+    "plakar restore exits 1 when two archives have one target: none is restored where a manifest told before",
   ...needs("go"),
   async fn() {
     await using bed = await makeBed(TWO);
-    const { id } = await bed.backup("all=true");
-    const said = await bed.restore(id, "newid=300");
-    assert.equal(said.status, 1, describe(said));
-    assert.match(said.text, /to vmid 300: .* came for it before/);
-    assert.ok(bed.node.guest(300));
+    // 1. The manifest comes first and tells of both: it is not for us to choose one.
+    const told = await bed.backup("all=true");
+    const none = await bed.restore(told.id, "newid=300");
+    assert.equal(none.status, 1, describe(none));
+    assert.match(
+      none.text,
+      /2 guests cannot all be restored to vmid 300; restore one of them, or pass newid=next/,
+    );
+    assert.deepEqual(changes(bed), []);
+    // 2. Without one, the second is refused when it comes.
+    const bare = await bed.backup("all=true", "sidecars=false");
+    const first = await bed.restore(bare.id, "newid=300");
+    assert.equal(first.status, 1, describe(first));
+    assert.match(first.text, /to vmid 300: .* came for it before/);
     assert.equal(changes(bed).length, 1);
+    // 3. Each to the next free vmid.
+    const both = await bed.restore(told.id, "newid=next");
+    assert.equal(both.status, 0, describe(both));
+    assert.equal(Object.keys(bed.node.state().guests).length, 5);
     assertClean(bed);
   },
 });
