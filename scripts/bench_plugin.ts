@@ -130,7 +130,7 @@ async function restoreByHand(node: SimNode, archive: string, dir: string): Promi
 }
 
 async function shell(node: SimNode, script: string): Promise<void> {
-  const options = { args: ["-c", script], env: { PATH: node.path }, stdin: "null" } as const;
-  const { code } = await new Deno.Command("sh", options).spawn().status;
+  const command = new Deno.Command("sh", { args: ["-c", script], env: { PATH: node.path }, stdin: "null" });
+  const { code } = await command.spawn().status;
   if (code !== 0) throw new Error(`"${script}" ended with status ${code}`);
 }

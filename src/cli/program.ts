@@ -99,6 +99,13 @@ function ended(error: CommanderError, args: readonly string[], { terminal }: Cli
   return EXIT_STATUS.usage;
 }
 
+/** How people know the sides whose names are no commands. */
+const SIDE_NAMES: Readonly<Record<string, string>> = {
+  store: "list and verify",
+  importer: "plakar's source",
+  exporter: "plakar's destination",
+};
+
 /** An option that exists, but not for this command, is better told than "unknown". */
 function foreignOption(error: CommanderError, args: readonly string[]): string | undefined {
   if (error.code !== "commander.unknownOption") return undefined;
@@ -106,7 +113,7 @@ function foreignOption(error: CommanderError, args: readonly string[]): string |
   const owners = Object.entries(OPTIONS).filter(([, table]) =>
     Object.keys(table).some((key) => flagName(key) === flag)
   );
-  const sides = owners.map(([side]) => side === "store" ? "list and verify" : side);
+  const sides = owners.map(([side]) => SIDE_NAMES[side] ?? side);
   if (sides.length > 0) return `Cannot use ${flag} with "${args[0]}": it belongs to ${sides.join(" and ")}`;
   const known = Object.values(OPTIONS).flatMap((table) => Object.keys(table).map(flagName));
   const near = error.message.includes("Did you mean") ? undefined : didYouMean(flag ?? "", known);

@@ -72,12 +72,18 @@ export function didYouMean(word: string, known: readonly string[]): string | und
   return distance(word, near) <= Math.max(2, Math.floor(word.length / 3)) ? near : undefined;
 }
 
-function sidesThatKnow(key: string): Side[] {
-  return (Object.keys(OPTIONS) as Side[]).filter((side) => Object.hasOwn(OPTIONS[side], key));
+const PLAKAR_SIDES: readonly Side[] = ["importer", "exporter"];
+
+/** The sides of the same face, our command line or plakar, that have the option. */
+function sidesThatKnow(key: string, asked: Side): Side[] {
+  const isPlakar = PLAKAR_SIDES.includes(asked);
+  return (Object.keys(OPTIONS) as Side[]).filter((side) =>
+    PLAKAR_SIDES.includes(side) === isPlakar && Object.hasOwn(OPTIONS[side], key)
+  );
 }
 
 function refuseUnknown(door: Door, side: Side, key: string): void {
-  const sides = sidesThatKnow(key);
+  const sides = sidesThatKnow(key, side);
   if (sides.length > 0) {
     if (door.shared) return;
     throw new UserError(

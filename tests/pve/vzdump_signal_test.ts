@@ -176,7 +176,8 @@ for (const signal of ["SIGKILL", "SIGHUP"] as const) {
       assert.equal(node.locks().vzdump, true);
       await Promise.all([bytes, logEnded]);
       await until("the worker has ended", () => node.processes().length === 0);
-      assert.deepEqual(node.locks(), { guests: { 101: "backup" }, vzdump: false });
+      await until("the node's lock is free", () => !node.locks().vzdump);
+      assert.deepEqual(node.locks().guests, { 101: "backup" });
       assert.equal(node.guest(101)!.status, "prelaunch");
       assert.equal((await run(node, "vzdump", [101, "--dumpdir", node.dumpDir])).code, 255);
     }, { guests: [{ ...VM, status: "stopped" }], knobs: { progressMs: 500 } }));
