@@ -16,12 +16,13 @@ import { reportPath, saveReport } from "../setup/restore_reports.ts";
 import { planWishes } from "../setup/restore_setup.ts";
 import { newRunId } from "../setup/run_id.ts";
 import type { PluginContext } from "./context.ts";
+import type { Record } from "./proto/connectors_pb.ts";
 import type { IncomingFile } from "./incoming_files.ts";
 import type { PlannedRestore } from "../restore/plan.ts";
 
 /** An archive that has arrived whole, and waits for what stands beside it. */
 export interface ArrivedArchive {
-  pathname: string;
+  record: Record;
   archive: StoredArchive;
   contents: ArchiveContents;
   /** Where it lies on the node. */
@@ -101,7 +102,7 @@ export class ExportSession implements AsyncDisposable {
         onBytes: () => {},
         stop,
       });
-      return { pathname: file.record.pathname, archive, contents, path, target };
+      return { record: file.record, archive, contents, path, target };
     } catch (error) {
       await this.workDir.removeDir(String(this.#count));
       if (error instanceof UserError) throw error;

@@ -11,9 +11,9 @@ import { explained, inPlakarsWords } from "./explained.ts";
 import { type IncomingFile, incomingFiles } from "./incoming_files.ts";
 import { isSidecar } from "./layout.ts";
 import { exporterOptions, originOf } from "./options.ts";
+import type { Record } from "./proto/connectors_pb.ts";
 import { Exporter, type ExportRequest, type ExportResponseSchema } from "./proto/exporter_pb.ts";
 import { serviceOf } from "./proto/service.ts";
-import { headerOf } from "./records.ts";
 
 type ExportResponses = Responses<MessageInitShape<typeof ExportResponseSchema>>;
 
@@ -76,25 +76,26 @@ class Export {
   }
 
   async #handle(file: IncomingFile): Promise<void> {
-    const { pathname, hasReader } = file.record;
+    const { record } = file;
+    const { pathname, hasReader } = record;
     const baseName = pathname.slice(pathname.lastIndexOf("/") + 1);
-    if (!hasReader) return await this.#tell(pathname);
+    if (!hasReader) return await this.#tell(record);
     if (isSidecar(baseName)) {
       const text = await readText(file);
       if (this.#waiting && baseName.endsWith("_pool.conf")) this.#waiting.pool = text.trim();
-      return await this.#tell(pathname);
+      return await this.#tell(record);
     }
     await this.#restoreWaiting();
     const name = parseArchiveName(baseName);
     if (name) {
-      await this.#attempt(pathname, async () => {
+      await this.#attempt(record, async () => {
         this.#waiting = { arrived: await this.session.take(file, baseName, name) };
       });
     } else {
       if (/^\.?manifest\.json$/.test(baseName)) this.session.foresee(await readText(file));
       if (/^\.?report\.json$/.test(baseName)) this.session.learnFrom(await readText(file));
       await file.drain();
-      await this.#tell(pathname);
+      await this.#tell(record);
     }
   }
 
@@ -103,14 +104,14 @@ class Export {
     this.#waiting = undefined;
     if (!waiting) return;
     const { arrived, pool } = waiting;
-    const isGood = await this.#attempt(arrived.pathname, async () => {
+    const isGood = await this.#attempt(arrived.record, async () => {
       if (this.options.restore_to === "files") await this.session.keepAsFile(arrived);
       else if (this.options.dry_run) await this.#sayPlan(arrived, pool);
       else await this.session.restore(arrived, pool);
       this.#restored++;
     });
     await this.session.putAway(arrived);
-    if (isGood) await this.#tell(arrived.pathname);
+    if (isGood) await this.#tell(arrived.record);
   }
 
   async #sayPlan(arrived: ArrivedArchive, pool: string | undefined): Promise<void> {
@@ -122,13 +123,13 @@ class Export {
   }
 
   /** Does one step for a file; a failure is its result, and goes into the sum at the end. */
-  async #attempt(pathname: string, step: () => Promise<void>): Promise<boolean> {
+  async #attempt(record: Record, step: () => Promise<void>): Promise<boolean> {
     try {
       await step();
       return true;
     } catch (error) {
       this.#fail(error);
-      await this.#tell(pathname, inPlakarsWords(messageOf(error)));
+      await this.#tell(record, inPlakarsWords(messageOf(error)));
       return false;
     }
   }
@@ -138,8 +139,9 @@ class Export {
     if (!this.#failures.some((known) => known.includes(text))) this.#failures.push(text);
   }
 
-  async #tell(pathname: string, error = ""): Promise<void> {
-    await this.responses.send({ result: { header: headerOf(pathname), error } });
+  /** Answers with the very record that came: plakar takes none without its file information. */
+  async #tell(record: Record, error = ""): Promise<void> {
+    await this.responses.send({ result: { header: record, error } });
   }
 }
 

@@ -1,6 +1,6 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { RecordSchema } from "./proto/connectors_pb.ts";
+import type { RecordSchema } from "./proto/connectors_pb.ts";
 
 export type RecordInit = MessageInitShape<typeof RecordSchema>;
 
@@ -34,14 +34,4 @@ function fileInfo(pathname: string, mode: number, size: number, time: Date) {
     dev: 1n,
     nlink: 1,
   };
-}
-
-/** Whether a record that plakar sends is a directory. */
-export function isDirectory(record: { fileInfo?: { mode: number } | undefined }): boolean {
-  return ((record.fileInfo?.mode ?? 0) & MODE_DIR) !== 0;
-}
-
-/** A record for an answer: what was sent, without its content. plakar takes none without file information. */
-export function headerOf(pathname: string) {
-  return create(RecordSchema, { pathname, fileInfo: fileInfo(pathname, 0o600, 0, new Date(0)) });
 }

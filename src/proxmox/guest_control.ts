@@ -1,6 +1,6 @@
 import { messageOf, UserError } from "../core/errors.ts";
 import { type GuestKind, guestLabel } from "../core/guest.ts";
-import { CommandError, type CommandOutput } from "../runner/runner.ts";
+import { CommandError, type CommandOutput, type RunOptions } from "../runner/runner.ts";
 import type { ProxmoxNode } from "./cluster.ts";
 
 /** A guest of this node; `qm` and `pct` know no other nodes. */
@@ -14,7 +14,8 @@ const POLL_INTERVAL = 500;
 /** Milliseconds for a state that was asked for to come true: an HA manager acts within some ten seconds. */
 const STATE_TIMEOUT = 90_000;
 
-const tool = (guest: GuestId): "qm" | "pct" => guest.kind === "qemu" ? "qm" : "pct";
+/** The tool that knows the guest. */
+export const tool = (guest: GuestId): "qm" | "pct" => guest.kind === "qemu" ? "qm" : "pct";
 
 /** Calls `qm` or `pct`; a failure says what was to be done. */
 export async function control(
@@ -22,10 +23,10 @@ export async function control(
   guest: GuestId,
   action: string,
   argv: readonly string[],
-  timeout = 120_000,
+  { timeout = 120_000, hold }: Pick<RunOptions, "timeout" | "hold"> = {},
 ): Promise<CommandOutput> {
   try {
-    return await node.runner.run([tool(guest), ...argv], { timeout });
+    return await node.runner.run([tool(guest), ...argv], { timeout, hold });
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     throw new UserError("failed", `Cannot ${action} ${guestLabel(guest)}: ${messageOf(error)}`, {
@@ -43,18 +44,24 @@ export async function guestStatus(node: ProxmoxNode, guest: GuestId): Promise<st
 /**
  * Shuts the guest down, and stops it hard after `timeout` seconds. A guest that does not run is fine.
  * Settles when the guest is seen stopped: for HA-managed guests the tools only file a request.
+ * `hold`: see `JobOptions`.
  */
-export async function stopGuest(node: ProxmoxNode, guest: GuestId, timeout: number): Promise<void> {
+export async function stopGuest(
+  node: ProxmoxNode,
+  guest: GuestId,
+  timeout: number,
+  hold?: string,
+): Promise<void> {
   if (await guestStatus(node, guest) === "stopped") return;
   const vmid = String(guest.vmid);
   try {
     const argv = ["shutdown", vmid, "--timeout", String(timeout), "--forceStop", "1"];
-    await control(node, guest, "shut down", argv, (timeout + 120) * 1000);
+    await control(node, guest, "shut down", argv, { timeout: (timeout + 120) * 1000, hold });
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     // A paused VM cannot be shut down, and a guest that has just stopped by itself is an error for pct.
     if (await guestStatus(node, guest) === "stopped") return;
-    await control(node, guest, "stop", ["stop", vmid]);
+    await control(node, guest, "stop", ["stop", vmid], { hold });
   }
   if (!await reachesStatus(node, guest, "stopped")) {
     throw new UserError("failed", `Cannot stop ${guestLabel(guest)}: it still runs`, {
@@ -65,7 +72,7 @@ export async function stopGuest(node: ProxmoxNode, guest: GuestId, timeout: numb
 
 /** Starts the guest; settles when it is seen running. */
 export async function startGuest(node: ProxmoxNode, guest: GuestId): Promise<void> {
-  await control(node, guest, "start", ["start", String(guest.vmid)], 300_000);
+  await control(node, guest, "start", ["start", String(guest.vmid)], { timeout: 300_000 });
   if (!await reachesStatus(node, guest, "running")) {
     throw new UserError("failed", `Cannot start ${guestLabel(guest)}: it is not running after the start`);
   }

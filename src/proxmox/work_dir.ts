@@ -1,6 +1,7 @@
 import { messageOf, UserError } from "../core/errors.ts";
 import type { ProxmoxNode } from "./cluster.ts";
 import { listStorages } from "./cluster.ts";
+import { type GuestId, tool } from "./guest_control.ts";
 import { pveshGet } from "./pvesh.ts";
 import { z } from "zod";
 
@@ -17,6 +18,9 @@ export interface WorkDir {
   busy: string;
   /** Makes a directory in it with the same mode. */
   makeDir(name: string): Promise<string>;
+  /** Has the guest started when we die before `forgetRestart`, as soon as no job works in the directory. */
+  noteRestart(guest: GuestId): Promise<void>;
+  forgetRestart(): Promise<void>;
   /** Removes one directory made by `makeDir`. */
   removeDir(name: string): Promise<void>;
   /** Gives the lock back and, unless `keep`, removes everything. */
@@ -59,6 +63,12 @@ export async function openWorkDir(
       await files.makeDir(`${path}/${name}`, mode);
       return `${path}/${name}`;
     },
+    async noteRestart(guest) {
+      const note = await files.create(`${path}/restart`);
+      await note.write(new TextEncoder().encode(`${tool(guest)}\n${guest.vmid}\n`));
+      await note.close();
+    },
+    forgetRestart: () => files.removeFile(`${path}/restart`),
     removeDir: (name) => files.removeTree(`${path}/${name}`),
     async close(keep = false) {
       if (!keep) await files.removeTree(path);

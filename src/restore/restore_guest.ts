@@ -72,16 +72,19 @@ export async function restoreStaged(
   try {
     if (before && before.status !== "stopped") {
       context.listen({ type: "phase", vmid: plan.target, text: "shutting the guest down" });
-      await stopGuest(context.node, before.guest, context.shutdownTimeout);
+      if (plan.starts) await context.workDir.noteRestart(before.guest);
+      await stopGuest(context.node, before.guest, context.shutdownTimeout, context.workDir.busy);
     }
     await runTool(plan, entry, archivePath, context);
   } catch (error) {
     const left = await clearUp(plan, before, entry, context.node).catch((unclear) =>
       `how the guest was left is not known: ${messageOf(unclear)}`
     );
+    await context.workDir.forgetRestart();
     throw new UserError("failed", `${messageOf(error)}; ${left}`, { cause: error });
   }
   if (plan.starts) await start(plan, entry, context);
+  await context.workDir.forgetRestart();
 }
 
 async function stage(plan: PlannedRestore, entry: RestoredGuest, context: RestoreContext): Promise<string> {

@@ -104,9 +104,19 @@ exec </dev/null >&2
 exec "$@"
 `;
 
-/** `sh -c DIR_GUARD name DIR`: a line on stdin and it leaves; our death, and it removes DIR once nobody holds DIR/busy. */
+/**
+ * `sh -c DIR_GUARD name DIR`: a line on stdin and it leaves. Our death, and once nobody holds DIR/busy it starts the
+ * guest that DIR/restart names (tool, vmid), which was stopped for a restore, and removes DIR. A guest without any
+ * disk is what a failed restore left, and is not started.
+ */
 export const DIR_GUARD = `read -r word && exit 0
-exec flock --exclusive "$1/busy" rm -rf -- "$1"
+exec 9<"$1/busy" && flock --exclusive 9 || exit 1
+if { read -r tool && read -r vmid; } <"$1/restart"; then
+  case $tool in
+    qm | pct) "$tool" config "$vmid" | grep -qE '^(ide|sata|scsi|virtio|rootfs)[0-9]*:' && "$tool" start "$vmid" ;;
+  esac
+fi
+rm -rf -- "$1"
 `;
 
 /** Arguments of `sh` that guard a directory of ours. */

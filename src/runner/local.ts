@@ -57,7 +57,7 @@ export class LocalRunner implements Runner {
 
   async run(argv: Argv, options: RunOptions = {}): Promise<CommandOutput> {
     const tool = await findTool(argv, this.#path);
-    const child = this.#spawn(argv, [tool, ...argv.slice(1)], {
+    const child = this.#spawn(argv, [...await this.#holding(options.hold), tool, ...argv.slice(1)], {
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

@@ -37,6 +37,8 @@ export interface RunOptions {
   accept?: readonly number[];
   /** Bytes of stdout to keep; more is a rejection. Default 16 MiB. */
   maxOutput?: number;
+  /** As in `JobOptions`. */
+  hold?: string | undefined;
 }
 
 /** Where a job's log goes while it runs, and what it may do when we are gone. */
@@ -99,7 +101,8 @@ export interface Runner {
 
   /**
    * Sees to it that `dir`, which this run made, goes away with all in it when we die without a word: as soon as no
-   * job holds its file `busy` any more. A restore tool that is left to finish keeps its archive that way.
+   * job holds its file `busy` any more. A restore tool that is left to finish keeps its archive that way. Before
+   * that, the guest is started that a file `restart` in it names, by two lines: `qm` or `pct`, and the vmid.
    */
   guardDir(dir: string): Promise<{ release(): Promise<void> }>;
 

@@ -121,6 +121,34 @@ Deno.test("SIGKILL while an archive is staged: it goes away by itself, and the g
   assert.equal(bed.node.guest(101)?.status, "running");
 });
 
+for (const [what, vmid] of [["shuts the guest down", 101], ["restores over the guest", 102]] as const) {
+  Deno.test(`SIGKILL while it ${what}: the guest is whole and runs again in the end`, async () => {
+    await using bed = await makeBed({
+      guests: [{ vmid: 101 }, { vmid: 102, disks: [{ key: "scsi0", size: "64M" }] }],
+    });
+    assert.equal((await bed.run(["backup", "--all", "--to", bed.store])).status, 0);
+    const digest = bed.node.sha256(vmid, "scsi0");
+    bed.node.fault(101, { shutdownMs: 3000 });
+    const { child, finished } = await bed.start([
+      "restore",
+      "--from",
+      bed.store,
+      "--vmid",
+      String(vmid),
+      "--force",
+    ]);
+    const isAt = (step: string) =>
+      bed.node.calls().some(({ tool, argv }) => tool === step || argv[0] === step);
+    await eventually("it is at it", () => isAt(vmid === 101 ? "shutdown" : "qmrestore"));
+    child.kill("SIGKILL");
+    await finished;
+    await eventually("all is over", () => bed.leftovers().length === 0);
+    assert.equal(bed.node.guest(vmid)?.status, "running");
+    assert.equal(bed.node.sha256(vmid, "scsi0"), digest);
+    assert.deepEqual(bed.node.locks().guests, {});
+  });
+}
+
 Deno.test("SIGKILL during a restore: the tool is left to finish, and what was staged goes with it", async () => {
   await using bed = await makeBed({ guests: [{ vmid: 101, disks: [{ key: "scsi0", size: "64M" }] }] });
   assert.equal((await bed.run(["backup", "--all", "--to", bed.store])).status, 0);

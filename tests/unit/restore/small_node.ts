@@ -38,6 +38,7 @@ export class SmallNode {
         stat: (path) => local.stat(path),
         create: (path) => local.create(path),
         removeTree: (path) => local.removeTree(path),
+        removeFile: (path) => local.removeFile(path),
         freeSpace: () => Promise.resolve({ free: 90 * 1024 ** 3, total: 100 * 1024 ** 3 }),
         readText: (path) => Promise.resolve(this.#configFile(path)),
       },
