@@ -1,5 +1,5 @@
 import { Command, CommanderError } from "commander";
-import { didYouMean, flagName } from "../config/doors.ts";
+import { didYouMean, flagName, SIDE_NAMES } from "../config/doors.ts";
 import { OPTIONS } from "../config/options.ts";
 import { type ErrorKind, EXIT_MEANINGS, EXIT_STATUS, messageOf, UserError } from "../core/errors.ts";
 import { declareBackup, runBackup } from "./backup.ts";
@@ -98,13 +98,6 @@ function ended(error: CommanderError, args: readonly string[], { terminal }: Cli
   terminal.say(foreignOption(error, args) ?? `${text.charAt(0).toUpperCase()}${text.slice(1)}`);
   return EXIT_STATUS.usage;
 }
-
-/** How people know the sides whose names are no commands. */
-const SIDE_NAMES: Readonly<Record<string, string>> = {
-  store: "list and verify",
-  importer: "plakar's source",
-  exporter: "plakar's destination",
-};
 
 /** An option that exists, but not for this command, is better told than "unknown". */
 function foreignOption(error: CommanderError, args: readonly string[]): string | undefined {

@@ -72,6 +72,13 @@ export function didYouMean(word: string, known: readonly string[]): string | und
   return distance(word, near) <= Math.max(2, Math.floor(word.length / 3)) ? near : undefined;
 }
 
+/** How people know the sides whose names are no commands. */
+export const SIDE_NAMES: Readonly<Partial<Record<string, string>>> = {
+  store: "list and verify",
+  importer: "plakar's sources",
+  exporter: "plakar's destinations",
+};
+
 const PLAKAR_SIDES: readonly Side[] = ["importer", "exporter"];
 
 /** The sides of the same face, our command line or plakar, that have the option. */
@@ -88,7 +95,9 @@ function refuseUnknown(door: Door, side: Side, key: string): void {
     if (door.shared) return;
     throw new UserError(
       "usage",
-      `Cannot use ${door.describe(key)} here: it belongs to ${sides.join(" and ")}`,
+      `Cannot use ${door.describe(key)} here: it belongs to ${
+        sides.map((name) => SIDE_NAMES[name] ?? name).join(" and ")
+      }`,
     );
   }
   const known = door.shared

@@ -187,7 +187,7 @@ Deno.test({
 const WRONG = [
   { option: "backup_mod=stop", says: /Unknown option "backup_mod"; did you mean "backup_mode"\?/ },
   { option: "backup_mode=fast", says: /Cannot use "fast" for "backup_mode": must be one of snapshot, / },
-  { option: "newid=200", says: /Cannot use "newid" here: it belongs to restore/ },
+  { option: "newid=200", says: /Cannot use "newid" here: it belongs to plakar's destinations/ },
   { option: "vmid=12", says: /Cannot use "12" for "vmid": / },
   { option: "pool=prod", says: /vmid and pool are given together/ },
 ];
