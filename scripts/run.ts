@@ -46,10 +46,3 @@ export async function deno(
     timedOut: limit?.aborted === true,
   };
 }
-
-/** Runs this very Deno at the top of the project with our own output and answers its exit status. */
-export async function denoAloud(args: string[], env: Record<string, string> = {}): Promise<number> {
-  const status = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT, env, stdin: "null" }).spawn()
-    .status;
-  return status.code;
-}

@@ -15,6 +15,12 @@ export async function explained<T>(call: () => T | Promise<T>): Promise<T> {
   }
 }
 
+/** What Init has left behind, for the calls that come after it. */
+export function afterInit<T>(options: T | undefined): T {
+  if (options !== undefined) return options;
+  throw new GrpcError(Status.FAILED_PRECONDITION, "Init was not called");
+}
+
 /** Values that hints name with a flag. */
 const HINTED_VALUES = "next|replace-same|replace";
 /** Switches, which hints name without a value. */

@@ -1,15 +1,16 @@
 import { parseGuestConfig } from "../archive/guest_config.ts";
 import type { ArchiveName } from "../archive/names.ts";
-import type { ArchiveContents } from "../archive/contents.ts";
+import { type ArchiveContents, ArchiveDamage } from "../archive/contents.ts";
 import type { ExporterOptions } from "../config/options.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import type { StoredArchive } from "../core/sink.ts";
 import { FORM_VERSION, manifestSchema, reportSchema } from "../core/snapshot.ts";
-import { nextFreeVmid, type ProxmoxNode } from "../proxmox/cluster.ts";
+import type { ProxmoxNode } from "../proxmox/cluster.ts";
 import { openWorkDir, pruningStorage, type WorkDir } from "../proxmox/work_dir.ts";
 import { emptyEntry, refusalSentences, type RestoreReport } from "../restore/report.ts";
 import { restoreStaged, stagedName } from "../restore/restore_guest.ts";
-import { stageArchive } from "../restore/stage.ts";
+import { stageArchive, stageFailure } from "../restore/stage.ts";
+import { freeVmids } from "../restore/survey.ts";
 import { decoderTools } from "../setup/decoders.ts";
 import { openLocalNode, thisMachine } from "../setup/local_node.ts";
 import { reportPath, saveReport } from "../setup/restore_reports.ts";
@@ -102,14 +103,11 @@ export class ExportSession implements AsyncDisposable {
         onBytes: () => {},
         stop,
       });
+      this.#requireRecordedSize(baseName, contents.bytes);
       return { record: file.record, archive, contents, path, target };
     } catch (error) {
       await this.workDir.removeDir(String(this.#count));
-      if (error instanceof UserError) throw error;
-      throw new UserError("damage", `Cannot restore "${baseName}": ${messageOf(error)}`, {
-        hint: "nothing was changed",
-        cause: error,
-      });
+      throw stageFailure(`"${baseName}"`, error);
     }
   }
 
@@ -201,6 +199,17 @@ export class ExportSession implements AsyncDisposable {
     };
   }
 
+  /** A free vmid that no archive of this run is meant for: what is only planned takes none on the node. */
+  async #nextVmid(): Promise<number | undefined> {
+    return (await freeVmids(this.node, this.#targets.size + 1)).find((vmid) => !this.#targets.has(vmid));
+  }
+
+  #requireRecordedSize(baseName: string, bytes: number): void {
+    const recorded = this.#sizes.get(baseName);
+    if (recorded === undefined || recorded === bytes) return;
+    throw new ArchiveDamage(`Archive has ${bytes} bytes, but ${recorded} were recorded at the backup`);
+  }
+
   /** Decides the target on arrival: a second archive for it is refused before it is staged. */
   async #claimTarget(archive: StoredArchive, pathname: string): Promise<number | undefined> {
     const { newid } = this.options;
@@ -210,7 +219,7 @@ export class ExportSession implements AsyncDisposable {
         hint: "restore one of them, or pass newid=next",
       });
     }
-    const target = newid === "next" ? await nextFreeVmid(this.node) : newid ?? archive.vmid;
+    const target = newid === "next" ? await this.#nextVmid() : newid ?? archive.vmid;
     if (target === undefined) return undefined;
     const other = this.#targets.get(target);
     if (other !== undefined) {

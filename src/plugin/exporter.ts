@@ -4,10 +4,9 @@ import type { ExporterOptions } from "../config/options.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import type { Requests, Responses } from "../rpc/grpc/methods.ts";
 import type { Services } from "../rpc/grpc/server.ts";
-import { GrpcError, Status } from "../rpc/grpc/status.ts";
 import type { PluginContext } from "./context.ts";
 import type { ArrivedArchive, ExportSession } from "./export_session.ts";
-import { explained, inPlakarsWords } from "./explained.ts";
+import { afterInit, explained, inPlakarsWords } from "./explained.ts";
 import { type IncomingFile, incomingFiles } from "./incoming_files.ts";
 import { isSidecar } from "./layout.ts";
 import { exporterOptions, originOf } from "./options.ts";
@@ -23,10 +22,6 @@ const TEXT_LIMIT = 64 * 1024 * 1024;
 /** The service that plakar writes restored files to. */
 export function exporterService(context: PluginContext): Services {
   let options: ExporterOptions | undefined;
-  const known = () => {
-    if (options) return options;
-    throw new GrpcError(Status.FAILED_PRECONDITION, "Init was not called");
-  };
   return serviceOf(Exporter, {
     init: ({ config }) =>
       explained(() => {
@@ -35,7 +30,7 @@ export function exporterService(context: PluginContext): Services {
       }),
     ping: () =>
       explained(async () => {
-        known();
+        afterInit(options);
         const { connectLocalTools } = await import("../setup/local_node.ts");
         await connectLocalTools("qmrestore", "qm", "pct");
         return {};
@@ -43,8 +38,8 @@ export function exporterService(context: PluginContext): Services {
     export: (requests, responses, { signal }) =>
       explained(async () => {
         const { ExportSession } = await import("./export_session.ts");
-        await using session = await ExportSession.open(known(), context, signal);
-        await new Export(session, known(), responses, context).run(requests);
+        await using session = await ExportSession.open(afterInit(options), context, signal);
+        await new Export(session, afterInit(options), responses, context).run(requests);
       }),
     close: () => ({}),
   });

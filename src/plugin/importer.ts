@@ -5,7 +5,7 @@ import { SELECTION_KEYS, selectionOf } from "../setup/selection.ts";
 import { GrpcError, Status } from "../rpc/grpc/status.ts";
 import type { Services } from "../rpc/grpc/server.ts";
 import type { Requests, Responses } from "../rpc/grpc/methods.ts";
-import { explained } from "./explained.ts";
+import { afterInit, explained } from "./explained.ts";
 import { sendChunks } from "./chunk_sender.ts";
 import type { PluginContext } from "./context.ts";
 import type { ImportSession } from "./import_session.ts";
@@ -30,10 +30,6 @@ type OpenResponses = Responses<MessageInitShape<typeof OpenResponseSchema>>;
 export function importerService(context: PluginContext): Services {
   let options: ImporterOptions | undefined;
   let session: ImportSession | undefined;
-  const known = () => {
-    if (options) return options;
-    throw new GrpcError(Status.FAILED_PRECONDITION, "Init was not called");
-  };
 
   return serviceOf(Importer, {
     init: ({ config }) =>
@@ -46,7 +42,7 @@ export function importerService(context: PluginContext): Services {
       }),
     ping: () =>
       explained(async () => {
-        known();
+        afterInit(options);
         const { connectLocalTools } = await import("../setup/local_node.ts");
         await connectLocalTools("vzdump");
         return {};
@@ -54,7 +50,7 @@ export function importerService(context: PluginContext): Services {
     import: (requests, responses, { signal }) =>
       explained(async () => {
         const { ImportSession } = await import("./import_session.ts");
-        await using opened = await ImportSession.open(known(), context, signal);
+        await using opened = await ImportSession.open(afterInit(options), context, signal);
         session = opened;
         await runImport(opened, requests, responses, context);
       }),

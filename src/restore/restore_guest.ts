@@ -12,7 +12,7 @@ import type { WorkDir } from "../proxmox/work_dir.ts";
 import { clearUp } from "./after_failure.ts";
 import type { PlannedRestore, Standing } from "./plan.ts";
 import type { RestoredGuest } from "./report.ts";
-import { stageArchive } from "./stage.ts";
+import { stageArchive, stageFailure } from "./stage.ts";
 import { findTarget, isUnchanged, labelOf } from "./standing.ts";
 import { lookAt } from "./survey.ts";
 
@@ -107,11 +107,7 @@ async function stage(plan: PlannedRestore, entry: RestoredGuest, context: Restor
     return path;
   } catch (error) {
     if (stop.aborted) throw stop.reason;
-    if (error instanceof UserError) throw error;
-    throw new UserError("damage", `Cannot restore ${labelOf(plan)}: ${messageOf(error)}`, {
-      hint: "nothing was changed",
-      cause: error,
-    });
+    throw stageFailure(labelOf(plan), error);
   }
 }
 

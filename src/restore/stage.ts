@@ -7,7 +7,7 @@ import {
 } from "../archive/contents.ts";
 import { readWhole } from "../archive/read_whole.ts";
 import type { ByteSource } from "../core/bytes.ts";
-import { UserError } from "../core/errors.ts";
+import { messageOf, UserError } from "../core/errors.ts";
 import type { StoredArchive } from "../core/sink.ts";
 import { usableSpace } from "../core/space.ts";
 import type { ProxmoxNode } from "../proxmox/cluster.ts";
@@ -69,6 +69,15 @@ async function createFile({ archive, source, node, path }: StageTask) {
     await source.cancel(error).catch(() => {});
     throw error;
   }
+}
+
+/** The error for people when staging fails, and what it leaves: the guests as they are. `what`: `VM 101`. */
+export function stageFailure(what: string, error: unknown): UserError {
+  if (error instanceof UserError) return error;
+  return new UserError("damage", `Cannot restore ${what}: ${messageOf(error)}`, {
+    hint: "nothing was changed",
+    cause: error,
+  });
 }
 
 async function requireSame(

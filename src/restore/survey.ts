@@ -50,7 +50,7 @@ async function peek(archive: StoredArchive, from: { source: SnapshotSource; deco
 }
 
 /** `count` vmids that are free now, the first as Proxmox proposes it. */
-async function freeVmids(node: ProxmoxNode, count: number): Promise<number[]> {
+export async function freeVmids(node: ProxmoxNode, count: number): Promise<number[]> {
   const taken = new Set((await listGuests(node)).map((guest) => guest.vmid));
   const free: number[] = [];
   for (let vmid = await nextFreeVmid(node); free.length < count; vmid++) {
