@@ -81,6 +81,11 @@ export const OWNED_MEMBERS: readonly Owner[] = [
     files: ["src/rpc/stdio.ts", "src/cli/terminal.ts"],
     reason: "stdin and stdout are plakar's wire or the results for people; a stray byte breaks either",
   },
+  {
+    what: /^Deno\.dlopen$/,
+    files: ["src/core/pipe_size.ts"],
+    reason: "code outside of the sandbox of types can break the process; the size of a pipe is worth it",
+  },
 ];
 
 /** Modules with an owner. */

@@ -1,4 +1,8 @@
+import { enlargePipe } from "../core/pipe_size.ts";
 import type { Wire } from "./http2/wire.ts";
+
+/** Descriptors of the two pipes. */
+const [STDIN, STDOUT] = [0, 1];
 
 /** Milliseconds until a full or empty non-blocking pipe is tried again. */
 const RETRY_DELAY = 2;
@@ -11,6 +15,8 @@ export function stdioWire(
   stdin: Pick<typeof Deno.stdin, "read"> = Deno.stdin,
   stdout: Pick<typeof Deno.stdout, "write"> = Deno.stdout,
 ): Wire {
+  enlargePipe(STDIN);
+  enlargePipe(STDOUT);
   return {
     async read(view) {
       const bytes = await whenReady(() => stdin.read(view));

@@ -6,11 +6,11 @@ export interface Wire {
   write(bytes: Uint8Array): Promise<void>;
 }
 
-/** What is read at once: what a pipe holds. */
-const BLOCK_BYTES = 64 * 1024;
+/** What is read at once: calls cost more than bytes, and a pipe may hold a megabyte. */
+const BLOCK_BYTES = 256 * 1024;
 
 /** Most blocks kept for later; more are held only while readers lag behind. */
-const SPARE_BLOCKS = 16;
+const SPARE_BLOCKS = 8;
 
 /** Memory that the wire is read into, read into again once nobody holds a part of it. */
 export class Block {
