@@ -6,6 +6,7 @@
 import { parseArgs } from "node:util";
 import { SimNode } from "../tests/pve/mod.ts";
 import { ensureBinary } from "./compile.ts";
+import { benchPlakar } from "./bench_plakar.ts";
 import { benchPlugin } from "./bench_plugin.ts";
 import { print } from "./print.ts";
 
@@ -39,6 +40,7 @@ async function main(): Promise<void> {
     await throughput({ binary, node, dir, gib, rounds });
     await memory({ binary, node, dir });
     await benchPlugin({ binary, dir, gib: Math.min(gib, 2), rounds });
+    await benchPlakar({ dir, gib: 1, rounds });
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

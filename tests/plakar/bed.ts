@@ -65,10 +65,13 @@ export function untidiness(bed: Bed): string | undefined {
 
 const PACKAGE = "proxmox-under-test";
 
-/** Makes a bed in a temporary directory, with source and destination `pve`. */
-export async function makeBed(options: SimOptions = {}): Promise<Bed> {
+/** Makes a bed in a directory of its own under `parent`, with source and destination `pve`. */
+export async function makeBed(options: SimOptions = {}, parent?: string): Promise<Bed> {
   const [binary, program] = await Promise.all([ensureBinary(), buildPlakar()]);
-  const dir = await Deno.makeTempDir({ prefix: "plakar-proxmox-test-" });
+  const dir = await Deno.makeTempDir({
+    prefix: "plakar-proxmox-test-",
+    ...(parent === undefined ? {} : { dir: parent }),
+  });
   const node = await SimNode.create({ ...options, dir: `${dir}/node` });
   const bed = new PlakarBed(dir, node, program);
   try {
