@@ -206,7 +206,7 @@ Deno.test({
     "plakar restore exits 1 and touches no guest when an archive is damaged or its data is lost in the store",
   ...needs("go"),
   async fn(t) {
-    await using bed = await makeBed({ guests: TWO.guests.slice(0, 1), pools: TWO.pools });
+    await using bed = await makeBed(TWO);
     const { id } = await bed.backup("all=true");
     const archive = await archivePath(bed, id, 101);
     const before = digests(bed);
@@ -233,7 +233,21 @@ Deno.test({
       assert.match(said.text, /Nothing was restored: no archive came/);
     });
 
-    await t.step("3. a store that lost data", async () => {
+    await t.step("3. a whole archive of another size than its report tells", async () => {
+      const other = await archivePath(bed, id, 105);
+      const bytes = await bed.cat(`${id}:${other}`);
+      await Deno.mkdir(`${bed.dir}/longer`);
+      await Deno.writeFile(`${bed.dir}/longer/report.json`, await bed.cat(`${id}:/report.json`));
+      await Deno.writeFile(`${bed.dir}/longer${other}`, new Blob([bytes, new Uint8Array(10_240)]).stream());
+      assert.equal((await bed.at("backup", `${bed.dir}/longer`)).status, 0);
+      const [longer] = await bed.snapshots();
+      const said = await bed.restore(`${longer}:${bed.dir}/longer`);
+      assert.equal(said.status, 1, describe(said));
+      const sizes = `Archive has ${bytes.byteLength + 10_240} bytes, but ${bytes.byteLength} were recorded`;
+      assert.ok(said.text.includes(sizes), describe(said));
+    });
+
+    await t.step("4. a store that lost data", async () => {
       damageStore(`${bed.dir}/store/packfiles`);
       assert.notEqual((await bed.at("check", id)).status, 0);
       const said = await bed.restore(`${id}:${archive}`);
@@ -241,7 +255,7 @@ Deno.test({
       assert.match(said.stderr, /its end mark did not come; nothing was changed/);
     });
 
-    await t.step("4. the guest was never touched", () => {
+    await t.step("5. the guests were never touched", () => {
       assert.deepEqual(changes(bed), []);
       assert.deepEqual(digests(bed), before);
       assert.equal(bed.node.guest(101)?.status, "running");
