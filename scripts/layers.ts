@@ -68,8 +68,8 @@ interface Owner {
 export const OWNED_MEMBERS: readonly Owner[] = [
   {
     what: /^Deno\.Command$/,
-    files: ["src/runner/local.ts"],
-    reason: "one place awaits exit statuses, bounds logs and guards children",
+    files: ["src/runner/spawn.ts"],
+    reason: "one room awaits exit statuses, bounds logs and guards children",
   },
   {
     what: /^(Deno|process)\.exit$/,

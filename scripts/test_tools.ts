@@ -2,7 +2,15 @@ import { onPath } from "../tests/needs.ts";
 import { print } from "./print.ts";
 
 /** Programs that tests run, by the Debian package that holds them. */
-const PACKAGES: Readonly<Record<string, string>> = { zstd: "zstd", lzop: "lzop", sshd: "openssh-server" };
+const PACKAGES: Readonly<Record<string, string>> = {
+  zstd: "zstd",
+  lzop: "lzop",
+  sshd: "openssh-server",
+  ssh: "openssh-client",
+  sudo: "sudo",
+  fish: "fish",
+  csh: "csh",
+};
 
 /** Sees to it that the programs which tests need are there: installs on Debian as root, else says what is missing. */
 export async function provideTools(): Promise<void> {

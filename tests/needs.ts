@@ -2,11 +2,11 @@
 export const LACKS_FILE = "TEST_LACKS_FILE";
 
 /**
- * For a test that needs programs of the machine: `Deno.test({ name, ...needs("lzop"), fn })`.
- * Ignores the test if one of them is not on PATH, and leaves a line saying which for the end of the run.
+ * For a test that needs programs of the machine: `Deno.test({ name, ...needs("lzop"), fn })`; `root` stands for
+ * being root. Ignores the test if one of them is not on PATH, and leaves a line saying which for the end of the run.
  */
 export function needs(...programs: string[]): { ignore: boolean } {
-  const missing = programs.filter((program) => !onPath(program));
+  const missing = programs.filter((program) => program === "root" ? Deno.uid() !== 0 : !onPath(program));
   const file = Deno.env.get(LACKS_FILE);
   if (file && missing.length) {
     Deno.writeTextFileSync(file, missing.map((program) => `${program}\n`).join(""), { append: true });

@@ -1,8 +1,10 @@
-/** Milliseconds that a child's streams may stay open after its exit, held by a process that it left behind. */
-const LINGER = 2_000;
+import type { OutputSinks, ShortProcess } from "./short_command.ts";
+
+/** Milliseconds that a command's streams may stay open after its exit, held by a process that it left behind. */
+export const LINGER = 2_000;
 
 /** Milliseconds between SIGTERM and SIGKILL. */
-const TERM_TO_KILL = 5_000;
+export const TERM_TO_KILL = 5_000;
 
 /** Hands over all that comes on `stream` until its end, or until shortly after the child's exit. */
 export async function readUntilExit(
@@ -59,4 +61,17 @@ export class ChildSignals {
       // The group ended in this moment: nothing is left to stop.
     }
   }
+}
+
+/** A detached child, stdin empty, as a short command. */
+export function shortChild(child: Deno.ChildProcess, sinks: OutputSinks): ShortProcess {
+  const signals = new ChildSignals(child);
+  return {
+    ended: child.status.then(({ code }) => ({ status: code })),
+    delivered: Promise.all([
+      readUntilExit(child.stdout, child.status, sinks.stdout),
+      readUntilExit(child.stderr, child.status, sinks.stderr),
+    ]).then(() => {}),
+    terminate: () => signals.terminate(),
+  };
 }

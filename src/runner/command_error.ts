@@ -1,7 +1,7 @@
 import { messageOf } from "../core/errors.ts";
 import { type Argv, type CommandEnd, CommandError } from "./runner.ts";
 
-/** `end.status` of a command that was still running when we gave up on it. */
+/** `end.status` of a command that was still running when we gave up on it, or when the way to its node was lost. */
 export const STATUS_UNKNOWN = -1;
 
 const SIGNAL_NAMES: Readonly<Record<number, string>> = {
@@ -54,6 +54,12 @@ export function commandTimedOut(argv: Argv, end: CommandEnd, timeout: number): C
   return commandError(argv, "timeout", end, message, lastWords(end.logTail));
 }
 
+/** The way to the node was lost while the command ran there: nobody knows how it ended. */
+export function commandCutOff(argv: Argv, end: CommandEnd, lost: Error): CommandError {
+  const message = `Cannot complete "${toolName(argv)}": ${midSentence(lost)}`;
+  return new CommandError(message, argv, "connection", end, { cause: lost });
+}
+
 /** The command's program could not be started. */
 export function commandNotStarted(
   argv: Argv,
@@ -64,6 +70,11 @@ export function commandNotStarted(
   const end = { status: reason === "not-found" ? 127 : 126, logTail: "" };
   const options = cause === undefined ? undefined : { cause };
   return new CommandError(`Cannot run "${argv[0]}": ${why}`, argv, reason, end, options);
+}
+
+/** An error's text as the end of another sentence. */
+export function midSentence(error: unknown): string {
+  return messageOf(error).replace(/^[A-Z](?=[a-z ])/, (letter) => letter.toLowerCase());
 }
 
 function commandError(

@@ -56,23 +56,30 @@ const CLEANUP_SIGNS =
 const NO_SIGN = "guest-fsfreeze-";
 
 /**
- * `sh -c READ_GUARD name LOG GRACE PATIENCE COMMAND…` with seconds; stdin takes {@linkcode GuardWord} lines,
- * its end is our death.
+ * Runs the command `$@`, with `$grace` and `$patience` in seconds and stderr as its open log; calls `over STATUS` at
+ * the end. stdin takes {@linkcode GuardWord} lines, its end is our death.
  *
  * A pid alone proves nothing once its process was waited for, so each signal asks first whether the pid still
  * is a child of the guard. A stop waits a moment and then asks whether its sender still lives: if not, the
- * broken pipe is at work already. The guard itself says nothing in the log: a shell would add its
- * "Terminated" to the job's last words.
+ * broken pipe is at work already. The sender is our parent, or sudo's, which stays when its own parent is gone.
+ * The guard itself says nothing in the log: a shell would add its "Terminated" to the job's last words.
  */
-export const READ_GUARD = `${OPEN_LOG}grace=$2 patience=$3
-shift 3
-child_of() {
+export const READ_JOB = `parent_of() {
   parent=
   while read -r key parent; do [ "$key" = PPid: ] && break; done <"/proc/$1/status"
+}
+child_of() {
+  parent_of "$1"
   [ "$parent" = "$2" ]
 }
 cleans_up() { grep -aE '${CLEANUP_SIGNS}' /proc/self/fd/4 | grep -avq '${NO_SIGN}'; }
 exec 3<&0 4>&2 </dev/null 2>/dev/null
+last=$$ sender=$PPID
+while read -r name <"/proc/$sender/comm" && [ "$name" = sudo ]; do
+  last=$sender
+  parent_of "$last"
+  sender=$parent
+done
 exec "$@" 2>&4 3<&- 4>&- &
 job=$!
 exec >/dev/null
@@ -84,22 +91,29 @@ exec >/dev/null
       stop)
         sleep 0.2
         cleans_up && exit
-        child_of "$job" $$ && child_of $$ "$PPID" && kill -TERM "$job" && exit ;;
+        child_of "$job" $$ && child_of "$last" "$sender" && kill -TERM "$job" && exit ;;
     esac
   done
   while [ "$delay" -gt 0 ]; do sleep 1; delay=$((delay - 1)); done
   cleans_up || { child_of "$job" $$ && kill -TERM "$job"; }
 } &
 watch=$!
-exec 3<&- 4>&-
+exec 3<&-
 wait "$job"
 status=$?
 child_of "$watch" $$ && kill "$watch"
+over "$status" 2>&4
 exit "$status"
 `;
 
+/** `sh -c READ_GUARD name LOG GRACE PATIENCE COMMAND…` */
+const READ_GUARD = `${OPEN_LOG}grace=$2 patience=$3
+shift 3
+over() { :; }
+${READ_JOB}`;
+
 /** `sh -c FINISH_GUARD name LOG COMMAND…`: the log takes stdout too, and our death changes nothing. */
-export const FINISH_GUARD = `${OPEN_LOG}shift
+const FINISH_GUARD = `${OPEN_LOG}shift
 exec </dev/null >&2
 exec "$@"
 `;
@@ -130,17 +144,17 @@ export function readGuardArgs(
   limits: Pick<JobLimits, "grace" | "patience">,
   command: readonly string[],
 ): string[] {
-  const seconds = (milliseconds: number) => String(Math.ceil(milliseconds / 1000));
   return ["-c", READ_GUARD, GUARD_NAME, log, seconds(limits.grace), seconds(limits.patience), ...command];
 }
 
-/** Arguments of `sh` that run `command` as a job that can be stopped and whose stdout goes to its log. */
-export function stoppableGuardArgs(
-  log: string,
-  limits: Pick<JobLimits, "grace" | "patience">,
-  command: readonly string[],
-): string[] {
-  return readGuardArgs(log, limits, ["/bin/sh", "-c", 'exec "$@" >&2', GUARD_NAME, ...command]);
+/** As the guard counts. */
+export function seconds(milliseconds: number): string {
+  return String(Math.ceil(milliseconds / 1000));
+}
+
+/** `command` with its stdout in the log: as a job that is read, it can be stopped. */
+export function intoLog(command: readonly string[]): string[] {
+  return ["/bin/sh", "-c", 'exec "$@" >&2', GUARD_NAME, ...command];
 }
 
 /** Arguments of `sh` that run `command` as a job that is left to finish. */

@@ -1,6 +1,7 @@
 import { type ByteSource, TRANSFER_BYTES } from "../core/bytes.ts";
-import { commandFailed, commandStopped, STATUS_UNKNOWN } from "./command_error.ts";
+import { commandCutOff, commandFailed, commandStopped, STATUS_UNKNOWN } from "./command_error.ts";
 import type { GuardWord, JobLimits } from "./guard.ts";
+import type { ChannelEnd } from "./remote/channel.ts";
 import type { Argv, CommandEnd, JobSource } from "./runner.ts";
 
 /** Milliseconds that a guard may outlive the stdout that we closed under its job. */
@@ -13,8 +14,10 @@ export interface GuardProcess {
    * ends a pending read.
    */
   readonly output: ByteSource;
-  /** The guard's exit status; never rejects. */
-  readonly status: Promise<number>;
+  /** How the guard ended, as soon as that is known: its job's output may still be on its way. Never rejects. */
+  readonly exited: Promise<ChannelEnd>;
+  /** How the guard ended once no output is missing; comes after the end of `output`, and never rejects. */
+  readonly ended: Promise<ChannelEnd>;
   /** One line on the guard's stdin; a guard that is gone is fine. */
   say(word: GuardWord): void;
   /** The last lines of the job's log so far. */
@@ -31,11 +34,12 @@ export class GuardedJob implements JobSource {
   #leftBehind = false;
   #lingerTimer: ReturnType<typeof setTimeout> | undefined;
   #stopping: { reason: unknown; done: Promise<void> } | undefined;
+  #lost: Error | undefined;
   #ending: Promise<CommandEnd> | undefined;
-  readonly #givenUp = Promise.withResolvers<number>();
+  readonly #givenUp = Promise.withResolvers<undefined>();
 
   constructor(readonly argv: Argv, readonly guard: GuardProcess, readonly limits: JobLimits) {
-    guard.status.then(() => {
+    guard.exited.then(() => {
       this.#exited = true;
       if (this.#pull) this.#armLinger();
     });
@@ -50,6 +54,7 @@ export class GuardedJob implements JobSource {
     if (this.#leftBehind) {
       throw commandFailed(this.argv, end, "a process that it left behind keeps its output open");
     }
+    if (this.#lost) throw commandCutOff(this.argv, end, this.#lost);
     if (end.status !== 0) throw commandFailed(this.argv, end);
     return chunk;
   }
@@ -91,7 +96,7 @@ export class GuardedJob implements JobSource {
     const closeOutput = setTimeout(() => {
       void this.guard.output.cancel(this.#stopping?.reason);
       const wait = Math.min(LAST_WAIT, this.limits.drain);
-      giveUp = setTimeout(() => this.#givenUp.resolve(STATUS_UNKNOWN), wait);
+      giveUp = setTimeout(() => this.#givenUp.resolve(undefined), wait);
     }, this.limits.drain);
     try {
       await this.#pull?.catch(() => {});
@@ -110,8 +115,10 @@ export class GuardedJob implements JobSource {
 
   #end(): Promise<CommandEnd> {
     return this.#ending ??= (async () => {
-      const status = await Promise.race([this.guard.status, this.#givenUp.promise]);
-      return { status, logTail: await this.guard.release() };
+      const { exited, ended } = this.guard;
+      const end = await Promise.race([this.#leftBehind ? exited : ended, this.#givenUp.promise]);
+      if (end && "lost" in end) this.#lost = end.lost;
+      return { status: statusOf(end), logTail: await this.guard.release() };
     })();
   }
 
@@ -122,4 +129,28 @@ export class GuardedJob implements JobSource {
       void this.guard.output.cancel("left behind");
     }, this.limits.linger);
   }
+}
+
+/** Waits for a job whose stdout goes to its log; `stop` is handed on to its guard. */
+export async function finishJob(
+  guard: Pick<GuardProcess, "exited" | "say" | "release">,
+  limits: Pick<JobLimits, "drain">,
+  stop?: AbortSignal,
+): Promise<CommandEnd> {
+  const givenUp = Promise.withResolvers<undefined>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const onStop = () => {
+    guard.say("stop");
+    timer = setTimeout(() => givenUp.resolve(undefined), limits.drain);
+  };
+  if (stop?.aborted) onStop();
+  else stop?.addEventListener("abort", onStop);
+  const end = await Promise.race([guard.exited, givenUp.promise]);
+  clearTimeout(timer);
+  stop?.removeEventListener("abort", onStop);
+  return { status: statusOf(end), logTail: await guard.release() };
+}
+
+function statusOf(end: ChannelEnd | undefined): number {
+  return end && "status" in end ? end.status : STATUS_UNKNOWN;
 }

@@ -1,19 +1,22 @@
-import { type ByteSource, TRANSFER_BYTES } from "../core/bytes.ts";
+import { type ByteSource, bytesSource } from "../core/bytes.ts";
 import { messageOf } from "../core/errors.ts";
 import { ChildFilter } from "./child_filter.ts";
-import { commandNotStarted, STATUS_UNKNOWN } from "./command_error.ts";
+import { shortChild } from "./child_streams.ts";
+import { commandNotStarted } from "./command_error.ts";
+import { CommandFilter } from "./command_filter.ts";
 import {
   dirGuardArgs,
   finishGuardArgs,
   type GuardWord,
+  intoLog,
   JOB_LIMITS,
   type JobLimits,
   readGuardArgs,
-  stoppableGuardArgs,
 } from "./guard.ts";
-import { GuardedJob, type GuardProcess } from "./guarded_job.ts";
+import { finishJob, GuardedJob, type GuardProcess } from "./guarded_job.ts";
 import { JobLog } from "./job_log.ts";
 import { LocalFiles } from "./local_files.ts";
+import { PipeSource } from "./pipe_source.ts";
 import type {
   Argv,
   CommandEnd,
@@ -26,6 +29,7 @@ import type {
   RunOptions,
 } from "./runner.ts";
 import { collectOutput } from "./short_command.ts";
+import { spawn, type SpawnOptions } from "./spawn.ts";
 import { findTool, searchPath } from "./tool_path.ts";
 
 export interface LocalRunnerOptions {
@@ -34,7 +38,7 @@ export interface LocalRunnerOptions {
   limits?: Partial<JobLimits>;
 }
 
-type Stdio = Pick<Deno.CommandOptions, "stdin" | "stdout" | "stderr">;
+type Stdio = Pick<SpawnOptions, "stdin" | "stdout" | "stderr">;
 
 /** Reaches the node that this program runs on. */
 export class LocalRunner implements Runner {
@@ -57,29 +61,28 @@ export class LocalRunner implements Runner {
 
   async run(argv: Argv, options: RunOptions = {}): Promise<CommandOutput> {
     const tool = await findTool(argv, this.#path);
-    const child = this.#spawn(argv, [...await this.#holding(options.hold), tool, ...argv.slice(1)], {
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
+    const command = [...await this.#holding(options.hold), tool, ...argv.slice(1)];
+    const stdio = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
+    return await collectOutput(argv, options, (sinks) => {
+      return Promise.resolve(shortChild(this.#spawn(argv, command, stdio), sinks));
     });
-    return await collectOutput(argv, child, options);
   }
 
   async read(argv: Argv, options: JobOptions): Promise<JobSource> {
     const guard = await this.#guard(argv, options, { stdin: "piped", stdout: "piped" }, (log, command) => {
       return readGuardArgs(log, this.#limits, command);
     });
-    return new GuardedJob(argv, new LocalGuard(guard.child, guard.log), this.#limits);
+    return new GuardedJob(argv, guard, this.#limits);
   }
 
   async finish(argv: Argv, options: JobOptions & { stop?: AbortSignal }): Promise<CommandEnd> {
     const { stop } = options;
     stop?.throwIfAborted();
-    if (stop) return await this.#finishUnlessStopped(argv, options, stop);
-    const stdio = { stdin: "null", stdout: "null" } as const;
-    const { child, log } = await this.#guard(argv, options, stdio, finishGuardArgs);
-    const { code } = await child.status;
-    return { status: code, logTail: log.end() };
+    const stdio = { stdin: stop ? "piped" : "null", stdout: "null" } as const;
+    const guard = await this.#guard(argv, options, stdio, (log, command) => {
+      return stop ? readGuardArgs(log, this.#limits, intoLog(command)) : finishGuardArgs(log, command);
+    });
+    return await finishJob(guard, this.#limits, stop);
   }
 
   async filter(
@@ -88,29 +91,8 @@ export class LocalRunner implements Runner {
   ): Promise<FilterProcess> {
     const tool = await findTool(argv, this.#path);
     const stdio = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
-    return new ChildFilter(argv, this.#spawn(argv, [tool, ...argv.slice(1)], stdio), onOutput);
-  }
-
-  async #finishUnlessStopped(argv: Argv, options: JobOptions, stop: AbortSignal): Promise<CommandEnd> {
-    const stdio = { stdin: "piped", stdout: "null" } as const;
-    const { child, log } = await this.#guard(argv, options, stdio, (path, command) => {
-      return stoppableGuardArgs(path, this.#limits, command);
-    });
-    const stdin = child.stdin.getWriter();
-    const givenUp = Promise.withResolvers<{ code: number }>();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const onStop = () => {
-      say(stdin, "stop");
-      timer = setTimeout(() => givenUp.resolve({ code: STATUS_UNKNOWN }), this.#limits.drain);
-    };
-    if (stop.aborted) onStop();
-    else stop.addEventListener("abort", onStop);
-    const { code } = await Promise.race([child.status, givenUp.promise]);
-    clearTimeout(timer);
-    stop.removeEventListener("abort", onStop);
-    await stdin.close().catch(() => {});
-    child.unref();
-    return { status: code, logTail: log.end() };
+    const child = this.#spawn(argv, [tool, ...argv.slice(1)], stdio);
+    return new CommandFilter(argv, new ChildFilter(child), onOutput);
   }
 
   guardDir(dir: string): Promise<{ release(): Promise<void> }> {
@@ -128,20 +110,25 @@ export class LocalRunner implements Runner {
     });
   }
 
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async #guard(
     argv: Argv,
     options: JobOptions,
-    stdio: Stdio,
+    stdio: Pick<Stdio, "stdin" | "stdout">,
     args: (log: string, command: readonly string[]) => string[],
-  ): Promise<{ child: Deno.ChildProcess; log: JobLog }> {
+  ): Promise<LocalGuard> {
     const tool = await findTool(argv, this.#path);
     const log = await JobLog.create(options.logDir, options.onLog);
     try {
       const job = [...await this.#holding(options.hold), tool, ...argv.slice(1)];
       const command = ["/bin/sh", ...args(log.path, job)];
       const child = this.#spawn(argv, command, { ...stdio, stderr: "piped" });
-      await guardReady(argv, child, stdio);
-      return { child, log };
+      const guard = new LocalGuard(child, log, stdio);
+      await guardReady(argv, guard);
+      return guard;
     } catch (error) {
       await log.discard();
       throw error;
@@ -156,10 +143,9 @@ export class LocalRunner implements Runner {
     return file === undefined || flock === undefined ? [] : [flock, "--no-fork", "--shared", file];
   }
 
-  // In a session of its own: Ctrl-C on the terminal is for us to act on.
-  #spawn(argv: Argv, [program, ...args]: readonly string[], stdio: Stdio): Deno.ChildProcess {
+  #spawn(argv: Argv, command: readonly string[], stdio: Stdio): Deno.ChildProcess {
     try {
-      return new Deno.Command(program!, { args, env: this.#env, detached: true, ...stdio }).spawn();
+      return spawn(command as unknown as Argv, { env: this.#env, ...stdio });
     } catch (error) {
       throw commandNotStarted(argv, "not-executable", messageOf(error), error);
     }
@@ -167,28 +153,32 @@ export class LocalRunner implements Runner {
 }
 
 /** Waits until the guard has opened its log and unlinked it: then its own stderr ends, without a word. */
-async function guardReady(argv: Argv, child: Deno.ChildProcess, stdio: Stdio): Promise<void> {
-  const complaint = (await new Response(child.stderr).text()).trim();
+async function guardReady(argv: Argv, guard: LocalGuard): Promise<void> {
+  const complaint = (await new Response(guard.child.stderr).text()).trim();
   if (complaint === "") return;
-  if (stdio.stdin === "piped") await child.stdin.close().catch(() => {});
-  if (stdio.stdout === "piped") await child.stdout.cancel();
-  await child.status;
+  await guard.child.status;
+  await guard.release();
   throw commandNotStarted(argv, "status", `its log file cannot be prepared (${complaint})`);
 }
 
 class LocalGuard implements GuardProcess {
   readonly output: ByteSource;
-  readonly status: Promise<number>;
-  readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
+  readonly exited: Promise<{ status: number }>;
+  readonly ended: Promise<{ status: number }>;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array> | undefined;
 
-  constructor(readonly child: Deno.ChildProcess, readonly log: JobLog) {
-    this.output = new PipeSource(child.stdout);
-    this.status = child.status.then(({ code }) => code);
-    this.#stdin = child.stdin.getWriter();
+  constructor(
+    readonly child: Deno.ChildProcess,
+    readonly log: JobLog,
+    stdio: Pick<Stdio, "stdin" | "stdout">,
+  ) {
+    this.output = stdio.stdout === "piped" ? new PipeSource(child.stdout) : bytesSource(new Uint8Array(0));
+    this.exited = this.ended = child.status.then(({ code }) => ({ status: code }));
+    this.#stdin = stdio.stdin === "piped" ? child.stdin.getWriter() : undefined;
   }
 
   say(word: GuardWord): void {
-    say(this.#stdin, word);
+    if (this.#stdin) say(this.#stdin, word);
   }
 
   logTail(): string {
@@ -196,7 +186,7 @@ class LocalGuard implements GuardProcess {
   }
 
   async release(): Promise<string> {
-    await this.#stdin.close().catch(() => {});
+    await this.#stdin?.close().catch(() => {});
     await this.output.cancel("over");
     this.child.unref();
     return this.log.end();
@@ -207,22 +197,4 @@ class LocalGuard implements GuardProcess {
 function say(stdin: WritableStreamDefaultWriter<Uint8Array>, word: GuardWord | "release"): void {
   stdin.closed.catch(() => {});
   stdin.write(new TextEncoder().encode(`${word}\n`)).catch(() => {});
-}
-
-class PipeSource implements ByteSource {
-  readonly #reader: ReadableStreamBYOBReader;
-
-  constructor(stream: Deno.ChildProcess["stdout"]) {
-    this.#reader = stream.getReader({ mode: "byob" });
-  }
-
-  async read(view: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
-    const length = Math.min(view.byteLength, TRANSFER_BYTES);
-    const { value } = await this.#reader.read(new Uint8Array(view.buffer, view.byteOffset, length));
-    return value ?? new Uint8Array(0); // nothing comes back from a stream that was cancelled
-  }
-
-  cancel(reason: unknown): Promise<void> {
-    return this.#reader.cancel(reason).catch(() => {});
-  }
 }

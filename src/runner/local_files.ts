@@ -1,8 +1,7 @@
 import { statfs } from "node:fs/promises";
 import type { ByteSource } from "../core/bytes.ts";
 import type { FileWriter, NodeFiles } from "./runner.ts";
-
-const MAX_TEXT_BYTES = 4 * 1024 * 1024;
+import { decodeText, MAX_TEXT_BYTES } from "./text_file.ts";
 
 /** The files of this machine. */
 export class LocalFiles implements NodeFiles {
@@ -170,14 +169,6 @@ async function readUpTo(file: Deno.FsFile, limit: number, path: string): Promise
     length += got;
   }
   throw new RangeError(`Cannot read "${path}": more than ${limit} bytes`);
-}
-
-function decodeText(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    return new TextDecoder("latin1").decode(bytes);
-  }
 }
 
 function codeOf(error: unknown): string {

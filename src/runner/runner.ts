@@ -3,14 +3,17 @@ import type { ByteSource } from "../core/bytes.ts";
 /** Program and arguments; never a shell string. */
 export type Argv = readonly [string, ...string[]];
 
-/** How a command ended. `status` is the exit code, 128 + signal number, or -1 when we gave up on it while it ran. */
+/**
+ * How a command ended. `status` is the exit code, 128 + signal number, or -1 when nobody knows: we gave up on it
+ * while it ran, or the way to its node was lost.
+ */
 export interface CommandEnd {
   status: number;
   /** The last lines of what it said on its log stream, at most 64 KiB, made valid UTF-8. */
   logTail: string;
 }
 
-/** A command that did not end well: not found, not executable, wrong status, time limit, or stopped. */
+/** A command that did not end well: not found, not executable, wrong status, time limit, stopped, or cut off. */
 export class CommandError extends Error {
   override readonly name = "CommandError";
   constructor(
@@ -108,6 +111,9 @@ export interface Runner {
 
   /** The node's files. */
   readonly files: NodeFiles;
+
+  /** Lets go of the way to the node. What still runs there goes on as if we had died. Safe to repeat. */
+  close(): Promise<void>;
 }
 
 /** What may be done with files of a node. Errors keep the system's `code` (ENOSPC, EACCES, …). */

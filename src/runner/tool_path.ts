@@ -1,5 +1,5 @@
 import { commandNotStarted, toolName } from "./command_error.ts";
-import type { Argv } from "./runner.ts";
+import type { Argv, CommandError } from "./runner.ts";
 
 // A login that is not root's may lack these, where Proxmox installs qm, pct and qmrestore.
 const SYSTEM_DIRS = ["/usr/sbin", "/sbin"];
@@ -26,10 +26,20 @@ export async function findTool(argv: Argv, path: string): Promise<string> {
     if ((info.mode ?? 0) & 0o111) return candidate;
     found ??= candidate;
   }
-  if (found) throw commandNotStarted(argv, "not-executable", `"${found}" is not executable`);
-  const where = tool.includes("/") ? "not found" : `not found in PATH (${path})`;
+  if (found) throw notExecutable(argv, found);
+  throw notFound(argv, path);
+}
+
+/** The program's file `found` lacks the right to be executed. */
+export function notExecutable(argv: Argv, found: string): CommandError {
+  return commandNotStarted(argv, "not-executable", `"${found}" is not executable`);
+}
+
+/** The program is nowhere on `path`. */
+export function notFound(argv: Argv, path: string): CommandError {
+  const where = argv[0].includes("/") ? "not found" : `not found in PATH (${path})`;
   const hint = PROXMOX_TOOLS.includes(toolName(argv))
     ? "run this on the Proxmox node"
     : "install it on the node";
-  throw commandNotStarted(argv, "not-found", `${where}; ${hint}`);
+  return commandNotStarted(argv, "not-found", `${where}; ${hint}`);
 }

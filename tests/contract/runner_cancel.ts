@@ -34,8 +34,9 @@ export function cancelContract(name: string, make: MakeRunner): void {
         const job = await runner.read(await script(`${CLEANS_UP}\n echo "INFO: ready" >&2; ${body}`), {
           logDir: dir,
         });
-        await until("the job is at work", () => job.logTail().includes("INFO: ready"));
+        // Over SSH the log comes through the same window as the bytes: it waits for those who do not read.
         const reading = commandError(countBytes(job));
+        await until("the job is at work", () => job.logTail().includes("INFO: ready"));
         const cancelling = job.cancel(new Error("the disk is full"));
         await Promise.all([cancelling, job.cancel("again")]);
         const error = await reading;

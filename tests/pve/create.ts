@@ -16,6 +16,8 @@ export interface SimOptions {
   name?: string;
   /** Further nodes of the cluster, by name; `!name` is one that is offline. */
   otherNodes?: string[];
+  /** Addresses of the nodes, in their order; default: 192.0.2.1 and following. */
+  addresses?: string[];
   /** Added to (or replacing) `local` (backup, iso, vztmpl) and `local-lvm` (images, rootdir). */
   storages?: StorageSpec[];
   pools?: string[];
@@ -58,7 +60,7 @@ export function initialState(dir: string, options: SimOptions): SimState {
   };
   names.forEach((name, index) => {
     const nodeid = names.length > 1 ? index + 1 : 0;
-    const ip = `192.0.2.${index + 1}`;
+    const ip = options.addresses?.[index] ?? `192.0.2.${index + 1}`;
     state.nodes[name.replace(/^!/, "")] = { online: !name.startsWith("!"), ip, nodeid };
   });
   const local = { id: "local", type: "dir", content: "backup,iso,vztmpl", prune: "keep-all=1" };

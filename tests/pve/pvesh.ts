@@ -128,13 +128,13 @@ function nodeStorages(context: Context, [node = ""]: string[], options: Readonly
       (!options.has("content") ||
         options.get("content")!.split(",").some((type) => storage.content.split(",").includes(type)))
     );
-  return list.map(([id]) => ({ storage: id, ...storageEntry(context.state, id) }));
+  return list.map(([id]) => ({ storage: id, ...storageEntry(context.state, id, node) }));
 }
 
 function storageStatus(context: Context, [node = "", id = ""]: string[]): Json {
   checkNode(context, node);
   if (context.state.storages[id] === undefined) throw parameterError("storage: No such storage.");
-  return storageEntry(context.state, id);
+  return storageEntry(context.state, id, node);
 }
 
 function poolList(context: Context, _parts: string[], options: ReadonlyMap<string, string>): Json {

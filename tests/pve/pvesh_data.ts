@@ -90,7 +90,7 @@ export function nodeList(state: SimState): Fields[] {
 
 function storageResource(state: SimState, id: string, node: string): Fields {
   const storage = state.storages[id]!;
-  const { total, used } = usage(state, id);
+  const { total, used } = usage(state, id, node);
   const known = storage.active && state.nodes[node]?.online === true;
   return {
     id: `storage/${node}/${id}`,
@@ -165,9 +165,9 @@ export function clusterStatus(state: SimState, local: string): Fields[] {
 }
 
 /** One storage as a node sees it; all sizes are 0 while it is not active. */
-export function storageEntry(state: SimState, id: string): Fields {
+export function storageEntry(state: SimState, id: string, node: string): Fields {
   const storage = state.storages[id]!;
-  const { total, used, avail } = usage(state, id);
+  const { total, used, avail } = usage(state, id, node);
   return {
     type: storage.type,
     content: storage.content,

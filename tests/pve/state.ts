@@ -40,6 +40,8 @@ export interface StorageState {
   path?: string;
   /** Bytes. Used space is the sum of the volumes' sizes. */
   total: number;
+  /** Bytes on single nodes: what is not shared is another storage of the same id on each. */
+  totals?: Record<string, number>;
   enabled: boolean;
   active: boolean;
   shared: boolean;

@@ -24,13 +24,18 @@ export function hasContent(storage: StorageState, type: string): boolean {
   return storage.content.split(",").includes(type);
 }
 
-/** Bytes: all zero for an inactive storage. */
-export function usage(state: SimState, id: string): { total: number; used: number; avail: number } {
+/** Bytes, as `node` sees them: all zero for an inactive storage. */
+export function usage(
+  state: SimState,
+  id: string,
+  node?: string,
+): { total: number; used: number; avail: number } {
   const storage = state.storages[id]!;
   if (!storage.active) return { total: 0, used: 0, avail: 0 };
   let used = 0;
   for (const volume of Object.values(state.volumes)) if (volume.storage === id) used += volume.size;
-  return { total: storage.total, used, avail: Math.max(0, storage.total - used) };
+  const total = storage.totals?.[node ?? ""] ?? storage.total;
+  return { total, used, avail: Math.max(0, total - used) };
 }
 
 /** Directory of the volumes' files of one storage. */

@@ -3,7 +3,10 @@ import { optionSchema } from "../../../scripts/docs_schema.ts";
 import { exporterOptions, importerOptions } from "../../../src/plugin/options.ts";
 
 interface Schema {
-  properties: Record<string, { type: string; default?: string; enum?: string[]; deprecated?: boolean }>;
+  properties: Record<
+    string,
+    { type: string; default?: string; enum?: string[]; format?: string; deprecated?: boolean }
+  >;
   additionalProperties: boolean;
 }
 
@@ -36,5 +39,12 @@ for (const side of ["importer", "exporter"] as const) {
 Deno.test("optionSchema() marks names known from elsewhere as deprecated", () => {
   const { properties } = JSON.parse(optionSchema("exporter")) as Schema;
   const deprecated = Object.keys(properties).filter((key) => properties[key]?.deprecated);
-  assert.deepEqual(deprecated, ["start_on_restore", "force_vm_restore"]);
+  const sftp = ["username", "port", "identity", "insecure_ignore_host_key"];
+  assert.deepEqual(deprecated, [...sftp, "start_on_restore", "force_vm_restore"]);
+});
+
+Deno.test("optionSchema() marks what must not be shown", () => {
+  const { properties } = JSON.parse(optionSchema("importer")) as Schema;
+  const secrets = Object.keys(properties).filter((key) => properties[key]?.format === "password");
+  assert.deepEqual(secrets, ["conn_password", "conn_identity_passphrase"]);
 });

@@ -43,7 +43,7 @@ Deno.test("layers refuses files outside the rooms and modules outside the projec
 
 Deno.test("owners lets only the owner use a thing, however it is written", () => {
   const uses: Record<string, string> = {
-    "src/runner/local.ts": `new Deno.Command("true");`,
+    "src/runner/spawn.ts": `new Deno.Command("true");`,
     "main.ts": `Deno.exit(1);`,
     "src/rpc/stdio.ts": `export const wire = Deno.stdin;`,
     "src/cli/terminal.ts": `export const { stdout } = Deno;`,
