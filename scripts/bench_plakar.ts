@@ -59,7 +59,7 @@ async function addYardstick(bed: Bed, file: string): Promise<void> {
   }
   await Deno.copyFile(await buildSharedTool("streamplug"), `${dir}/streamplug`);
   await must(bed.plakar("pkg", "create", `${dir}/manifest.yaml`, "v0.0.1"));
-  const [made] = [...Deno.readDirSync(bed.dir)].filter((entry) => entry.name.endsWith(".ptar"));
+  const made = (await Array.fromAsync(Deno.readDir(bed.dir))).find(({ name }) => name.endsWith(".ptar"));
   await must(bed.plakar("pkg", "add", `./${made?.name}`));
   await must(bed.plakar("source", "add", "bench", "bench://x", `file=${file}`));
 }

@@ -23,9 +23,9 @@ const BLOCK_OF: Readonly<Record<Group, OptionBlock | "flags">> = {
   dump: "options-backup",
   choose: "options-restore",
   guestRestore: "options-restore",
+  work: "options-where",
   reach: "options-where",
   narrow: "flags",
-  plakar: "options-plakar",
   snapshot: "options-plakar",
   destination: "options-plakar",
 };
@@ -56,11 +56,11 @@ export function plakarTable(): string {
   return table(["key", "of", "values", "default", "meaning"], rows);
 }
 
-/** Every option of the block's groups: key, flag, values, default, meaning. */
+/** Every option of the block's groups: key, flag (none for a secret), values, default, meaning. */
 export function optionTable(block: OptionBlock): string {
   const rows = Object.entries(optionsOf(block)).map(([key, spec]) => [
     code(key),
-    code(flagName(key)),
+    spec.kind.isSecret ? "–" : code(flagName(key)),
     valuesText(spec),
     defaultText(spec),
     plain(spec.text),

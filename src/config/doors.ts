@@ -15,6 +15,19 @@ export const ENVIRONMENT_PREFIX = "PLAKAR_PROXMOX_";
 /** Environment variables that are no options. */
 const ENVIRONMENT_OTHERS = new Set(["PLAKAR_PROXMOX_CONFIG"]);
 
+/** Keys of all options that must not be shown. */
+export const SECRET_KEYS: readonly string[] = [
+  ...new Set(
+    Object.values(OPTIONS).flatMap((table) => Object.entries(table) as [string, OptionSpec][])
+      .filter(([, { kind }]) => kind.isSecret).map(([key]) => key),
+  ),
+];
+
+/** Names of the environment variables that hold secrets: no process that we start may inherit them. */
+export const SECRET_VARIABLES: readonly string[] = SECRET_KEYS.map((key) =>
+  ENVIRONMENT_PREFIX + key.toUpperCase()
+);
+
 /** `--backup-mode` for `backup_mode`. */
 export const flagName = (key: string): string => `--${key.replaceAll("_", "-")}`;
 
@@ -134,7 +147,8 @@ export function readOptions<S extends Side>(
     if (!read.success) {
       const why = read.error.issues[0]?.message ?? "is not valid";
       const name = door?.describe(key) ?? key;
-      throw new UserError("usage", `Cannot use ${JSON.stringify(text)} for ${name}: ${why}`);
+      const shown = JSON.stringify(spec.kind.shown?.(text) ?? text);
+      throw new UserError("usage", `Cannot use ${shown} for ${name}: ${why}`);
     }
     values[key] = read.data;
   }

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { parseLocation, withoutPassword } from "./location.ts";
+import { Secret } from "./secret.ts";
 
 /** A kind of option value: how its text form is read, and how it is described to people and to JSON schemas. */
 export interface ValueKind<T> {
@@ -10,6 +12,10 @@ export interface ValueKind<T> {
   json: Readonly<Record<string, unknown>>;
   /** True for switches: the flag may stand without a value. */
   isSwitch?: true;
+  /** True for what must not be shown: there is no flag for it, since every user may read command lines. */
+  isSecret?: true;
+  /** A text as messages may quote it; by default as it is. */
+  shown?: (text: string) => string;
 }
 
 const YES = ["true", "1", "yes", "on"];
@@ -98,6 +104,40 @@ export function absolutePath(): ValueKind<string> {
     placeholder: "PATH",
     json: { type: "string", pattern: "^/" },
   };
+}
+
+/** A text that stays out of command lines, messages and records. */
+export function secret(): ValueKind<Secret> {
+  return {
+    schema: text("TEXT").schema.transform((value) => new Secret(value)) as z.ZodType<Secret, string>,
+    placeholder: "TEXT",
+    json: { type: "string", format: "password" },
+    isSecret: true,
+    shown: () => "***",
+  };
+}
+
+/** Where a node is: `root@pve1:22`, with or without a scheme; kept as the text that was given. */
+export function location(): ValueKind<string> {
+  return {
+    schema: text("HOST").schema.transform((value, ctx) => {
+      try {
+        parseLocation(value);
+        return value;
+      } catch (error) {
+        return fail(ctx, (error as SyntaxError).message);
+      }
+    }) as z.ZodType<string, string>,
+    placeholder: "HOST",
+    json: { type: "string" },
+    shown: withoutPassword,
+  };
+}
+
+/** A file of the machine we run on: an absolute path, or one below the home directory that begins with `~/`. */
+export function ownFile(): ValueKind<string> {
+  const must = "must be an absolute path or begin with ~/";
+  return text("PATH", { is: /^~?\//, must });
 }
 
 /** Lowest and highest vmid Proxmox accepts (pve-common's JSONSchema.pm, `pve-vmid`). */

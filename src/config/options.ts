@@ -11,15 +11,8 @@ import {
   vmids,
   type VmidSelection,
 } from "./kinds.ts";
-
-/** One option: everything that validation, help, tables and schemas say about it comes from here. */
-export interface OptionSpec<T = unknown> {
-  kind: ValueKind<T>;
-  /** What it does, a clause without a final period; units are named. */
-  text: string;
-  /** Text form of the default; without one the option is unset unless given. */
-  default?: string;
-}
+import { reach } from "./reach_options.ts";
+import type { OptionSpec } from "./spec.ts";
 
 const STORAGE_ID = { is: /^[A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]$/, must: "must be a storage id" };
 const NODE_NAME = { is: /^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$/, must: "must be a node name" };
@@ -28,8 +21,8 @@ const POOL_NAME = {
   must: 'must be a pool name; nested pools are written "parent/child"',
 };
 
-/** Where the work happens. */
-const reach = {
+/** Where on a node the work happens. */
+const work = {
   dump_dir: {
     kind: absolutePath(),
     default: "/var/lib/vz/dump",
@@ -47,9 +40,13 @@ const select = {
   pool: { kind: list("POOL"), text: "guests of these pools and of the pools nested in them" },
   tag: { kind: list("TAG"), text: "guests that carry one of these tags" },
   name: { kind: list("GLOB"), text: "guests whose name matches; * and ? stand for other characters" },
-  all: { kind: flag(), text: "all guests of this node" },
+  all: { kind: flag(), text: "all guests of the node, or of all nodes (see node)" },
   exclude: { kind: exclusions(), text: "leave out guests by vmid, range, name (glob) or tag" },
-  node: { kind: text("NODE", NODE_NAME), text: "only guests of the node of this name" },
+  node: {
+    kind: text("NODE", NODE_NAME),
+    text:
+      "only guests of the node of this name; all = every node of the cluster; without it all=true takes the guests of this node, or of every node where location is another machine",
+  },
   kind: { kind: oneOf("qemu", "lxc"), text: "only VMs (qemu) or only containers (lxc)" },
   status: { kind: oneOf("running", "stopped"), text: "only guests in this state" },
   templates: { kind: flag(), default: "true", text: "false leaves templates out" },
@@ -112,6 +109,11 @@ const dump = {
 /** What a restore does to which guest. */
 const guestRestore = {
   newid: { kind: newVmid(), text: "restore under this vmid; next = the next free one" },
+  node: {
+    kind: text("NODE", NODE_NAME),
+    text:
+      "node that new guests are restored on, by default the one to start from; a guest that stands there already is restored where it lives",
+  },
   storage: {
     kind: text("STORAGE", STORAGE_ID),
     text:
@@ -160,20 +162,6 @@ const narrow = {
   vmid: { kind: vmids(), text: "only archives of these guests" },
 } as const satisfies Record<string, OptionSpec>;
 
-/** Where plakar is sent; its own key of a source or destination. */
-const plakar = {
-  location: {
-    kind: text("URL"),
-    default: "proxmox://",
-    text: "proxmox://[HOST]; no host, localhost, or a name or address of this machine is this node",
-  },
-  mode: {
-    kind: oneOf("auto", "local"),
-    default: "auto",
-    text: "local: this node, whatever host the location names; auto: as the location says",
-  },
-} as const satisfies Record<string, OptionSpec>;
-
 /** What a snapshot in plakar looks like. */
 const snapshot = {
   layout: {
@@ -208,23 +196,23 @@ const destination = {
  * services, by group, in the order of help and tables.
  */
 export const OPTION_GROUPS = {
-  guests: { select },
-  backup: { select, dump, reach },
-  restore: { choose, guestRestore, reach },
+  guests: { select, reach },
+  backup: { select, dump, work, reach },
+  restore: { choose, guestRestore, work, reach },
   store: { narrow },
-  importer: { plakar, select, dump, snapshot, reach },
-  exporter: { plakar, guestRestore, destination, reach },
+  importer: { select, dump, snapshot, work, reach },
+  exporter: { guestRestore, destination, work, reach },
 } as const;
 
 export type Side = keyof typeof OPTION_GROUPS;
 
 export const OPTIONS = {
-  guests: { ...select },
-  backup: { ...select, ...dump, ...reach },
-  restore: { ...choose, ...guestRestore, ...reach },
+  guests: { ...select, ...reach },
+  backup: { ...select, ...dump, ...work, ...reach },
+  restore: { ...choose, ...guestRestore, ...work, ...reach },
   store: { ...narrow },
-  importer: { ...plakar, ...select, ...dump, ...snapshot, ...reach },
-  exporter: { ...plakar, ...guestRestore, ...destination, ...reach },
+  importer: { ...select, ...dump, ...snapshot, ...work, ...reach },
+  exporter: { ...guestRestore, ...destination, ...work, ...reach },
 } as const;
 
 type ValueOf<S> = S extends { kind: ValueKind<infer T> } ? (S extends { default: string } ? T : T | undefined)
@@ -233,9 +221,10 @@ type ValueOf<S> = S extends { kind: ValueKind<infer T> } ? (S extends { default:
 /** The validated values of a table: unset options are `undefined`. */
 export type OptionValues<T> = { [K in keyof T]: ValueOf<T[K]> };
 
+export type ReachOptions = OptionValues<typeof reach>;
 export type GuestsOptions = OptionValues<typeof OPTIONS.guests>;
 export type BackupOptions = OptionValues<typeof OPTIONS.backup>;
 export type ImporterOptions = OptionValues<typeof OPTIONS.importer>;
 export type ExporterOptions = OptionValues<typeof OPTIONS.exporter>;
 export type RestoreOptions = OptionValues<typeof OPTIONS.restore>;
-export type { VmidSelection };
+export type { OptionSpec, VmidSelection };

@@ -1,20 +1,14 @@
-import type { BackupRequest } from "../backup/backup_run.ts";
+import type { BackupRequest } from "../backup/request.ts";
 import { type Selected, selectGuests, type Selection } from "../backup/select.ts";
 import type { BackupOptions } from "../config/options.ts";
-import { UserError } from "../core/errors.ts";
 import { listGuests, type ProxmoxNode } from "../proxmox/cluster.ts";
+import { requireNode } from "../proxmox/nodes.ts";
 import type { DumpSettings } from "../proxmox/vzdump.ts";
 
-/** Applies the selection to the guests there are. */
-export async function selectOn(node: ProxmoxNode, selection: Selection): Promise<Selected> {
-  const wanted = selection.node;
-  if (wanted !== undefined && !node.nodes.some(({ name }) => name === wanted)) {
-    const names = node.nodes.map(({ name }) => name).join(", ");
-    throw new UserError("usage", `Cannot find node "${wanted}" in the cluster`, {
-      hint: `there are ${names}`,
-    });
-  }
-  return selectGuests(await listGuests(node), selection, node.name);
+/** Applies the selection to the guests of the cluster that `entry` belongs to. */
+export async function selectOn(entry: ProxmoxNode, selection: Selection): Promise<Selected> {
+  if (selection.node !== undefined && selection.node !== "all") requireNode(entry, selection.node);
+  return selectGuests(await listGuests(entry), selection, entry.name);
 }
 
 /** What the backup flow needs, out of the options. */
@@ -24,6 +18,7 @@ export function backupRequest(options: BackupOptions, selected: Selected): Backu
     settings: dumpSettings(options),
     method: options.backup_method,
     dumpDir: options.dump_dir,
+    maxNodes: options.max_nodes,
     stallTimeout: options.stall_timeout,
     onError: options.on_error,
     cleanup: options.cleanup,

@@ -1,6 +1,7 @@
 import { messageOf, UserError } from "../core/errors.ts";
 import type { RestoreReport } from "../restore/report.ts";
 import { syncDir, writeJson } from "../store/durable.ts";
+import { stateDir } from "./state_dir.ts";
 
 /** Where restores keep their reports: they hold the configuration of guests that were replaced. */
 export function reportPath(
@@ -8,10 +9,8 @@ export function reportPath(
   started: Date,
   runId: string,
 ): string {
-  const state = environment.XDG_STATE_HOME ??
-    (Deno.uid() === 0 || !environment.HOME ? "/var/lib" : `${environment.HOME}/.local/state`);
   const time = started.toISOString().slice(0, 19).replaceAll(":", "-");
-  return `${state}/plakar-proxmox/restore-${time}Z-${runId.slice(0, 8)}.json`;
+  return `${stateDir(environment)}/restore-${time}Z-${runId.slice(0, 8)}.json`;
 }
 
 /** Writes the report, mode 0600 in a directory of mode 0700. */

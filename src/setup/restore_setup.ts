@@ -2,7 +2,7 @@ import type { RestoreOptions } from "../config/options.ts";
 import type { DecoderFactory } from "../archive/contents.ts";
 import { UserError } from "../core/errors.ts";
 import type { SnapshotSource, StoredArchive } from "../core/sink.ts";
-import type { ProxmoxNode } from "../proxmox/cluster.ts";
+import { type Nodes, requireNode } from "../proxmox/nodes.ts";
 import { planRestores } from "../restore/make_plan.ts";
 import type { PlannedRestore, RestoreWish } from "../restore/plan.ts";
 import { readWishes, survey } from "../restore/survey.ts";
@@ -15,28 +15,30 @@ export function requireChoice(options: RestoreOptions): void {
   }
 }
 
-/** Plans the restore of `archives` onto `node` as the options ask. */
+/** Plans the restore of `archives` as the options ask. */
 export async function planFromOptions(
-  node: ProxmoxNode,
+  nodes: Nodes,
   archives: readonly StoredArchive[],
   options: RestoreOptions,
   from: { source: SnapshotSource; decoder: DecoderFactory },
 ): Promise<PlannedRestore[]> {
-  return await planWishes(node, await readWishes(node, archives, options.newid, from), options);
+  if (options.node !== undefined) requireNode(nodes.entry, options.node);
+  return await planOnNodes(nodes, await readWishes(nodes.entry, archives, options.newid, from), options);
 }
 
 type PlanOptions = Pick<
   RestoreOptions,
-  "storage" | "pool" | "if_exists" | "destroy_excluded" | "start" | "unique"
+  "node" | "storage" | "pool" | "if_exists" | "destroy_excluded" | "start" | "unique"
 >;
 
 /** Plans restores of archives whose beginnings were read. */
-export async function planWishes(
-  node: ProxmoxNode,
+export async function planOnNodes(
+  nodes: Nodes,
   wishes: readonly RestoreWish[],
   options: PlanOptions,
 ): Promise<PlannedRestore[]> {
-  return planRestores(wishes, await survey(node, wishes), {
+  return planRestores(wishes, await survey(nodes, wishes, options), {
+    node: options.node,
     storage: options.storage,
     pool: options.pool,
     ifExists: options.if_exists,

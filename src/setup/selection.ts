@@ -1,6 +1,7 @@
 import type { Selection } from "../backup/select.ts";
 import type { GuestsOptions } from "../config/options.ts";
 import { UserError } from "../core/errors.ts";
+import { isRemote } from "./where.ts";
 
 /** The keys of which a selection names exactly one. */
 export const SELECTION_KEYS = ["vmid", "pool", "tag", "name", "all"] as const;
@@ -25,7 +26,8 @@ export function selectionOf(options: GuestsOptions): Selection {
     names: options.name,
     all: options.all,
     exclude: options.exclude,
-    node: options.node,
+    // Whoever comes from another machine means the cluster, not the node that happens to be its door.
+    node: options.node ?? (isRemote(options) ? "all" : undefined),
     kind: options.kind,
     status: options.status,
     templates: options.templates,
