@@ -4,7 +4,7 @@ import type { ArchiveCheck, ArchiveContents } from "./contents.ts";
 
 /**
  * Reads an archive from its first byte to its last through a check, and through sha256 where `isHashed`, which costs
- * more than all the rest. `beside` sees each chunk while the check works on it. On any failure source and check are
+ * more than all the rest. `beside` sees each chunk while the check works on it, and the next is read meanwhile. On any failure source and check are
  * cancelled.
  *
  * @throws {ArchiveDamage} unless the archive is whole
@@ -16,16 +16,20 @@ export async function readWhole(
 ): Promise<{ contents: ArchiveContents; sha256?: string }> {
   const hash = isHashed ? createHash("sha256") : undefined;
   try {
-    let buffer = new ArrayBuffer(BUFFER_BYTES);
+    const buffers = [new ArrayBuffer(BUFFER_BYTES), new ArrayBuffer(BUFFER_BYTES)];
+    const read = () => source.read(new Uint8Array(buffers.pop() as ArrayBuffer));
+    let coming = read();
     for (;;) {
-      const chunk = await source.read(new Uint8Array(buffer));
+      const chunk = await coming;
       if (chunk.byteLength === 0) break;
+      coming = read();
+      coming.catch(() => {}); // awaited in its turn
       const meanwhile = beside?.(chunk);
       meanwhile?.catch(() => {}); // awaited below, after the work that runs beside it
       hash?.update(chunk);
       await check.push(chunk);
       await meanwhile;
-      buffer = chunk.buffer;
+      buffers.push(chunk.buffer);
     }
     const contents = await check.end();
     return hash ? { contents, sha256: hash.digest("hex") } : { contents };

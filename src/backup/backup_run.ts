@@ -1,108 +1,143 @@
 import { messageOf } from "../core/errors.ts";
-import type { EventListener } from "../core/events.ts";
-import type { Guest } from "../core/guest.ts";
+import { type Guest, guestLabel } from "../core/guest.ts";
+import { mapBounded } from "../core/map_bounded.ts";
 import type { SnapshotSink } from "../core/sink.ts";
 import { FORM_VERSION, type GuestReport, type Manifest, type Report } from "../core/snapshot.ts";
-import type { ProxmoxNode } from "../proxmox/cluster.ts";
-import { type DumpSettings, requireSupported } from "../proxmox/vzdump.ts";
-import { openWorkDir, type WorkDir } from "../proxmox/work_dir.ts";
-import { dumpGuest, type DumpResult } from "./dump_guest.ts";
-import { describeRun } from "./manifest.ts";
-import { explainFailed, explainLeftOut, type NotTaken, type Selected } from "./select.ts";
-
-/** What to back up, and how. */
-export interface BackupRequest {
-  selected: Selected;
-  settings: DumpSettings;
-  method: "auto" | "stream" | "file";
-  /** Directory on the node under which the run makes its own. */
-  dumpDir: string;
-  /** Seconds, see `CheckedSource`. */
-  stallTimeout: number;
-  onError: "continue" | "fail";
-  /** False keeps an archive that vzdump wrote as a file: it is moved up into `dumpDir`. */
-  cleanup: boolean;
-  /** The options in force, for the manifest. */
-  options: Record<string, unknown>;
-  /** Time in the archives' names, where they must be known before the dumps begin; absent: each dump's start. */
-  nameTime?: Date;
-}
-
-export interface BackupContext {
-  node: ProxmoxNode;
-  runId: string;
-  /** Name and version of this program. */
-  program: string;
-  now: () => Date;
-  listen: EventListener;
-  /** Aborted to end the running dump and start no other. */
-  stop: AbortSignal;
-}
+import { type DumpNode, DumpNodes } from "./dump_nodes.ts";
+import { dumpOnNode } from "./dump_on_node.ts";
+import { GuestEvents } from "./guest_events.ts";
+import { dumpReport, emptyReport, notTakenReports, outcomeOf } from "./guest_reports.ts";
+import { describeRun, type NodeLooks } from "./manifest.ts";
+import { movedGuest } from "./moved_guest.ts";
+import { NodeTurns } from "./node_turns.ts";
+import type { BackupContext, BackupRequest } from "./request.ts";
 
 /**
- * One backup of a node: what it is about, and what has become of each guest so far. Who drives it decides when
- * each guest is dumped and where to; the node must be spared two dumps at a time.
+ * One backup of a cluster: what it is about, and what has become of each guest so far. Who drives it says where
+ * each guest's archive goes; the guests take their turns by themselves.
  */
-export class BackupRun implements AsyncDisposable {
+export class BackupRun {
   /** Guests to back up, sorted by vmid. */
   readonly guests: readonly Guest[];
-  readonly #started: Date;
+  readonly #turns: NodeTurns;
   readonly #done = new Map<number, GuestReport>();
+  readonly #notes: string[];
+  readonly #events: GuestEvents;
 
   private constructor(
     private readonly request: BackupRequest,
     private readonly context: BackupContext,
+    private readonly nodes: DumpNodes,
     readonly manifest: Manifest,
-    private readonly workDir: WorkDir | undefined,
   ) {
     this.guests = request.selected.guests;
-    this.#started = new Date(manifest.started);
+    this.#turns = new NodeTurns(request.maxNodes);
+    this.#notes = [...request.selected.notes];
+    this.#events = new GuestEvents(this.guests, context.listen);
   }
 
   /**
-   * Looks at the guests and makes the run's working directory on the node; dumps nothing.
+   * Looks at the guests and their nodes; dumps nothing. A node that cannot be used fails its guests when their
+   * turn comes.
    *
-   * @throws {UserError} of kind `usage` when a setting or the directory cannot be used
+   * @throws {UserError} why none of the nodes can be used
    */
   static async open(request: BackupRequest, context: BackupContext): Promise<BackupRun> {
-    const { node, runId: id, program } = context;
-    requireSupported(request.settings, node.release);
-    const run = { id, program, started: context.now(), options: request.options };
-    const isNeeded = request.selected.guests.length > 0;
-    const workDir = isNeeded ? await openWorkDir(node, request.dumpDir, id, 0o711) : undefined;
-    try {
-      const manifest = await describeRun(node, request.selected.guests, run);
-      const opened = new BackupRun(request, context, manifest, workDir);
-      for (const report of opened.#notTaken()) opened.#tell(report);
-      return opened;
-    } catch (error) {
-      await workDir?.close();
-      throw error;
+    const { nodes: { entry }, runId: id, program, now, listen } = context;
+    const { guests } = request.selected;
+    const run = { id, program, started: now(), options: request.options };
+    const nodes = new DumpNodes(context.nodes, request);
+    const looks = await lookAtNodes(nodes, guests, request.maxNodes);
+    const opened = new BackupRun(request, context, nodes, await describeRun(entry, guests, looks, run));
+    for (const report of notTakenReports(request.selected, opened.manifest)) opened.#events.finished(report);
+    for (const [name, look] of looks) {
+      if ("error" in look) listen({ type: "note", text: `Node "${name}" cannot be used: ${look.error}` });
     }
+    return opened;
   }
 
-  /** Whether a guest has failed so far, or was never to be had. */
-  get hasFailures(): boolean {
-    return this.request.selected.failed.length > 0 ||
+  /**
+   * Dumps one guest into `sink` when it is its node's turn, and once more on another node when it has moved there
+   * meanwhile. Never rejects: a failure is the guest's. No dump begins any more after a stop, after a failure
+   * with on_error=fail, or when nobody wants it: `unwanted` is aborted.
+   */
+  async backUp(
+    guest: Guest,
+    sink: Pick<SnapshotSink, "store">,
+    unwanted?: AbortSignal,
+  ): Promise<GuestReport> {
+    const { report, moved } = await this.#inTurn(guest, sink, unwanted);
+    return moved ? (await this.#inTurn(moved, sink, unwanted, report)).report : report;
+  }
+
+  /** What has happened so far; guests that were not dumped count as not started. */
+  report(): Report {
+    const { context: { runId, stop, now }, request, manifest } = this;
+    const tried = this.guests.map((guest) =>
+      this.#done.get(guest.vmid) ?? { ...emptyReport(guest, manifest), outcome: "not-started" as const }
+    );
+    const guests = [...notTakenReports(request.selected, manifest), ...tried];
+    return {
+      version: FORM_VERSION,
+      run: runId,
+      started: manifest.started,
+      finished: now().toISOString(),
+      outcome: outcomeOf(guests, { interrupted: stop.aborted, onError: request.onError }),
+      guests,
+      notes: stop.aborted ? [...this.#notes, messageOf(stop.reason)] : [...this.#notes],
+    };
+  }
+
+  /** One attempt, which is the last one when there was one `before`; else it may find that the guest has moved. */
+  #inTurn(
+    guest: Guest,
+    sink: Pick<SnapshotSink, "store">,
+    unwanted: AbortSignal | undefined,
+    before?: GuestReport,
+  ): Promise<{ report: GuestReport; moved?: Guest }> {
+    return this.#turns.take(guest.node, async () => {
+      const reason = this.#whyNotToStart(unwanted);
+      const report = reason === undefined
+        ? await this.#dump(guest, sink)
+        : before ?? this.#notStarted(guest, reason);
+      const moved = before || report.outcome !== "failed" || report.bytes > 0
+        ? undefined
+        : await this.#lookUp(guest);
+      if (moved) return { report, moved };
+      // Within the turn, so that the next one knows of a failure.
+      this.#done.set(guest.vmid, report);
+      if (report.outcome !== "not-started") this.#events.finished(report);
+      return { report };
+    });
+  }
+
+  #notStarted(guest: Guest, reason: string): GuestReport {
+    const error = `Cannot back up ${guestLabel(guest)}: it was not started: ${reason}`;
+    return { ...emptyReport(guest, this.manifest), outcome: "not-started", error };
+  }
+
+  #whyNotToStart(unwanted: AbortSignal | undefined): string | undefined {
+    const { request: { onError, selected }, context: { stop } } = this;
+    if (stop.aborted) return messageOf(stop.reason);
+    if (unwanted?.aborted) return messageOf(unwanted.reason);
+    if (onError === "continue") return undefined;
+    const hasFailures = selected.failed.length > 0 ||
       [...this.#done.values()].some((guest) => guest.outcome === "failed");
+    return hasFailures ? 'another guest failed, and on_error is "fail"' : undefined;
   }
 
-  /** Dumps one guest into `sink`; never rejects: a failure is the guest's. */
-  async backUp(guest: Guest, sink: Pick<SnapshotSink, "store">): Promise<GuestReport> {
-    const { context: { node, listen, stop, now }, request } = this;
-    const workDir = this.workDir as WorkDir;
-    const dirName = String(guest.vmid);
-    const index = this.guests.indexOf(guest);
-    listen({ type: "guest-started", ...labelOf(guest), index, total: this.guests.length });
+  async #dump(guest: Guest, sink: Pick<SnapshotSink, "store">): Promise<GuestReport> {
+    const { context: { runId, listen, stop, now }, request, nodes } = this;
+    this.#events.started(guest);
     const time = now();
-    const result = await dumpGuest(guest, {
-      node,
+    const result = await dumpOnNode(guest, {
+      nodes,
+      runId,
       sink,
+      dumpDir: request.dumpDir,
       request: {
         settings: request.settings,
         method: request.method,
-        workDir: await workDir.makeDir(dirName),
-        hold: workDir.busy,
         ...(request.cleanup ? {} : { keepIn: request.dumpDir }),
       },
       stallTimeout: request.stallTimeout * 1000,
@@ -110,85 +145,37 @@ export class BackupRun implements AsyncDisposable {
       listen,
       stop,
     });
-    await workDir.removeDir(dirName);
-    const report = this.#reportOn(guest, result, (now().getTime() - time.getTime()) / 1000);
-    this.#done.set(guest.vmid, report);
-    this.#tell(report);
-    return report;
+    return dumpReport(emptyReport(guest, this.manifest), result, (now().getTime() - time.getTime()) / 1000);
   }
 
-  /** What has happened so far; guests that were not dumped count as not started. */
-  report(): Report {
-    const { context: { runId, stop, now }, request } = this;
-    const tried = this.guests.map((guest) =>
-      this.#done.get(guest.vmid) ?? { ...this.#empty(guest), outcome: "not-started" as const }
-    );
-    const guests = [...this.#notTaken(), ...tried];
-    return {
-      version: FORM_VERSION,
-      run: runId,
-      started: this.#started.toISOString(),
-      finished: now().toISOString(),
-      outcome: this.#outcomeOf(guests),
-      guests,
-      notes: stop.aborted ? [...request.selected.notes, messageOf(stop.reason)] : [...request.selected.notes],
-    };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.workDir?.close();
-  }
-
-  #outcomeOf(guests: readonly GuestReport[]): Report["outcome"] {
-    const good = guests.filter((guest) => guest.outcome === "good").length;
-    if (this.context.stop.aborted && good < guests.length) return "interrupted";
-    if (good === 0 || (this.request.onError === "fail" && this.hasFailures)) return "failed";
-    return good === guests.length ? "good" : "partial";
-  }
-
-  #reportOn(guest: Guest, result: DumpResult, seconds: number): GuestReport {
-    const { archive, error, bytes, warnings, log } = result;
-    return {
-      ...this.#empty(guest),
-      outcome: archive ? "good" : "failed",
-      ...(error !== undefined ? { error } : {}),
-      ...(archive ? { archive } : {}),
-      bytes,
-      seconds,
-      warnings,
-      log,
-    };
-  }
-
-  #empty(guest: Guest): Omit<GuestReport, "outcome"> {
-    const notHeld = this.manifest.guests.find(({ vmid }) => vmid === guest.vmid)?.notHeld ?? [];
-    return { ...labelOf(guest), node: guest.node, bytes: 0, seconds: 0, warnings: [], notHeld };
-  }
-
-  #notTaken(): GuestReport[] {
-    const { failed, leftOut } = this.request.selected;
-    const report = (
-      { vmid, guest }: NotTaken,
-      outcome: "failed" | "left-out",
-      error: string,
-    ): GuestReport => ({
-      ...(guest ? this.#empty(guest) : { vmid, bytes: 0, seconds: 0, warnings: [], notHeld: [] }),
-      outcome,
-      error,
-    });
-    return [
-      ...failed.map((entry) => report(entry, "failed", explainFailed(entry))),
-      ...leftOut.map((entry) => report(entry, "left-out", explainLeftOut(entry))),
-    ];
-  }
-
-  #tell({ vmid, kind, name, outcome, bytes, seconds, error }: GuestReport): void {
-    const label = { vmid, ...(kind ? { kind } : {}), ...(name !== undefined ? { name } : {}) };
-    const good = outcome === "good";
-    this.context.listen({ type: "guest-finished", ...label, good, bytes, seconds, text: error ?? "" });
+  /** The guest on the node that it has moved to, if it has. */
+  async #lookUp(guest: Guest): Promise<Guest | undefined> {
+    const { nodes: { entry }, stop, listen } = this.context;
+    const moved = stop.aborted ? undefined : await movedGuest(entry, guest);
+    if (!moved) return undefined;
+    const text = `${guestLabel(guest)} has moved from node "${guest.node}" to "${moved.node}" meanwhile`;
+    this.#notes.push(text);
+    listen({ type: "note", text: `${text}; it is dumped there` });
+    return moved;
   }
 }
 
-function labelOf({ vmid, kind, name }: Guest): { vmid: number; kind: Guest["kind"]; name?: string } {
-  return { vmid, kind, ...(name !== undefined ? { name } : {}) };
+/** Reaches the nodes of `guests`, at most `most` at once, and sees whether they can be dumped on. */
+async function lookAtNodes(nodes: DumpNodes, guests: readonly Guest[], most: number): Promise<NodeLooks> {
+  const names = [...new Set(guests.map((guest) => guest.node))];
+  const causes: unknown[] = [];
+  const looks = await mapBounded(
+    names,
+    most,
+    async (name): Promise<[string, DumpNode | { error: string }]> => {
+      try {
+        return [name, await nodes.on(name)];
+      } catch (cause) {
+        causes.push(cause);
+        return [name, { error: messageOf(cause) }];
+      }
+    },
+  );
+  if (causes.length > 0 && causes.length === names.length) throw causes[0];
+  return new Map(looks);
 }

@@ -11,6 +11,7 @@ export interface Selection {
   all?: boolean | undefined;
   /** vmids, ranges, name globs or tags. */
   exclude?: readonly string[] | undefined;
+  /** A node's name, or `all`; absent: the entry node, and listed vmids wherever they are. */
   node?: string | undefined;
   kind?: "qemu" | "lxc" | undefined;
   status?: "running" | "stopped" | undefined;
@@ -24,48 +25,49 @@ export interface NotTaken {
   reason: string;
 }
 
-/** What a selection comes to on one node. */
+/** What a selection comes to. */
 export interface Selected {
-  /** To be backed up, sorted by vmid. */
+  /** To be backed up, of any node, sorted by vmid. */
   guests: Guest[];
   /** Asked for by vmid and not to be had: they count as failed. */
   failed: NotTaken[];
-  /** Matched, but out of reach: left out, and said. */
+  /** Matched, but on a node that is not selected: left out, and said. */
   leftOut: NotTaken[];
   /** Things worth knowing about the selection. */
   notes: string[];
 }
 
 /**
- * Applies a selection to the cluster's guests, for a run on the node `here`.
+ * Applies a selection to the cluster's guests, entered by the node `here`.
  *
  * @throws {UserError} of kind `usage` when nothing matches
  */
 export function selectGuests(inventory: readonly Guest[], selection: Selection, here: string): Selected {
   const narrowed = inventory.filter((guest) => isAskedFor(guest, selection) && isKept(guest, selection));
-  const guests = narrowed.filter((guest) => guest.node === here);
-  const elsewhere = narrowed.filter((guest) => guest.node !== here);
+  const isTaken = (guest: Guest) =>
+    selection.node !== undefined || guest.node === here || isListed(guest, selection);
+  const guests = narrowed.filter(isTaken);
+  const elsewhere = narrowed.filter((guest) => !isTaken(guest));
   const result: Selected = { guests, failed: missing(inventory, selection), leftOut: [], notes: [] };
 
-  for (const guest of elsewhere) {
-    const reason = `it lives on node "${guest.node}", this is "${here}"`;
-    if (isListed(guest, selection)) result.failed.push({ vmid: guest.vmid, guest, reason });
-    else if (!selection.all || selection.node !== undefined) {
+  if (selection.all && elsewhere.length > 0) {
+    const others = count(elsewhere.length, "guest");
+    result.notes.push(
+      `"all" means the guests of this node, "${here}"; ${others} of other nodes not taken; ${WHOLE_CLUSTER}`,
+    );
+  } else {
+    for (const guest of elsewhere) {
+      const reason = `it lives on node "${guest.node}", this is "${here}"; ${WHOLE_CLUSTER}`;
       result.leftOut.push({ vmid: guest.vmid, guest, reason });
     }
   }
-  if (selection.all && selection.node === undefined && elsewhere.length > 0) {
-    result.notes.push(
-      `"all" means the guests of this node, "${here}"; ${
-        count(elsewhere.length, "guest")
-      } of other nodes not taken`,
-    );
-  }
-  const nameless = inventory.filter((guest) => guest.node === here && guest.status === "unknown");
+  const nameless = inventory.filter((guest) =>
+    guest.status === "unknown" && isSelectedNode(guest, selection.node ?? here)
+  );
   if (nameless.length > 0 && (selection.names || selection.tags || selection.status)) {
     const vmids = nameless.map((guest) => guest.vmid).join(", ");
     result.notes.push(
-      `The node has not reported name, tags and state of ${vmids} yet; select such guests by vmid`,
+      `The cluster knows no name, tags and state of ${vmids} at present; select such guests by vmid`,
     );
   }
   if (guests.length + result.failed.length + result.leftOut.length === 0) {
@@ -74,9 +76,16 @@ export function selectGuests(inventory: readonly Guest[], selection: Selection, 
   return result;
 }
 
+/** What to do about guests that were not taken because of where they are. */
+const WHOLE_CLUSTER = "pass --node all for the whole cluster";
+
+function isSelectedNode(guest: Guest, node: string): boolean {
+  return node === "all" || guest.node === node;
+}
+
 function nothingMatches(inventory: readonly Guest[], elsewhere: readonly Guest[]): UserError {
   const hint = elsewhere.length > 0
-    ? "the guests that match live on other nodes"
+    ? `the guests that match live on other nodes; ${WHOLE_CLUSTER}`
     : inventory.length === 0
     ? "the cluster has no guests"
     : 'see "plakar-proxmox guests --all" for the guests there are';
@@ -109,7 +118,7 @@ function isAskedFor(guest: Guest, selection: Selection): boolean {
 
 function isKept(guest: Guest, selection: Selection): boolean {
   if (selection.kind !== undefined && guest.kind !== selection.kind) return false;
-  if (selection.node !== undefined && guest.node !== selection.node) return false;
+  if (selection.node !== undefined && !isSelectedNode(guest, selection.node)) return false;
   if (selection.status !== undefined && guest.status !== selection.status) return false;
   if (!selection.templates && guest.template) return false;
   return !(selection.exclude ?? []).some((item) => isExcludedBy(guest, item));

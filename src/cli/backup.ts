@@ -1,14 +1,17 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { backup } from "../backup/backup.ts";
+import type { BackupRequest } from "../backup/request.ts";
 import { type Door, readOptions } from "../config/doors.ts";
 import { UserError } from "../core/errors.ts";
 import type { Report } from "../core/snapshot.ts";
+import type { Nodes } from "../proxmox/nodes.ts";
 import { requireActiveStorage } from "../proxmox/work_dir.ts";
 import { backupRequest, selectOn } from "../setup/backup_setup.ts";
 import { SELECTION_KEYS, selectionOf } from "../setup/selection.ts";
-import { openLocalNode } from "../setup/local_node.ts";
+import { openNodes } from "../setup/reach.ts";
 import { newRunId } from "../setup/run_id.ts";
+import { isRemote } from "../setup/where.ts";
 import { readStore } from "../store/snapshot_reader.ts";
 import { SnapshotWriter } from "../store/snapshot_writer.ts";
 import type { CliContext } from "./context.ts";
@@ -27,7 +30,7 @@ interface Flags {
 
 /** Declares `backup`. */
 export function declareBackup(command: Command): void {
-  command.description("back up guests of this node into a directory")
+  command.description("back up guests of a node or of its cluster into a directory")
     .requiredOption(
       "--to <DIR>",
       "directory to write the snapshot into; its last component is made when missing",
@@ -39,30 +42,38 @@ export function declareBackup(command: Command): void {
 
 /** Runs `backup`; answers the exit status. */
 export async function runBackup(flags: Flags, context: CliContext): Promise<void> {
-  const { terminal, now } = context;
+  const { terminal } = context;
   const doors = await openDoors("backup", flags, context.environment);
   const options = readOptions("backup", flags.retryFailed ? await onlyFailed(flags.to, doors) : doors);
   const selection = selectionOf(options);
-  const node = await openLocalNode();
-  const selected = await selectOn(node, selection);
-  const store = resolve(flags.to);
-  await requireActiveStorage(node, store);
+  const nodes = await openNodes(options, terminal);
+  try {
+    const selected = await selectOn(nodes.entry, selection);
+    const store = resolve(flags.to);
+    // Only where the store is a directory of the node itself do its storages say something of it.
+    if (!isRemote(options)) await requireActiveStorage(nodes.entry, store);
+    await backUp(backupRequest(options, selected), nodes, store, flags, context);
+  } finally {
+    await nodes.close();
+  }
+}
 
+async function backUp(
+  request: BackupRequest,
+  nodes: Nodes,
+  store: string,
+  flags: Flags,
+  context: CliContext,
+): Promise<void> {
+  const { terminal, now, program } = context;
   const runId = newRunId();
   const sink = await SnapshotWriter.create(store, now(), runId);
   const signals = watchSignals(context.leave);
   const progress = showProgress(terminal);
   try {
     const listen = progress.listen.bind(progress);
-    for (const note of selected.notes) listen({ type: "note", text: note });
-    const report = await backup(backupRequest(options, selected), {
-      node,
-      runId,
-      program: context.program,
-      now,
-      listen,
-      stop: signals.stop,
-    }, sink);
+    for (const note of request.selected.notes) listen({ type: "note", text: note });
+    const report = await backup(request, { nodes, runId, program, now, listen, stop: signals.stop }, sink);
     progress.close();
     await tell(report, sink.path, flags, context);
     conclude(report, signals.stop);

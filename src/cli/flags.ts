@@ -1,6 +1,15 @@
 import { type Command, Option } from "commander";
 import { parse as parseToml, TomlError } from "smol-toml";
-import { type Door, environmentDoor, fileDoor, flagDoor, flagName } from "../config/doors.ts";
+import {
+  type Door,
+  ENVIRONMENT_PREFIX,
+  environmentDoor,
+  fileDoor,
+  flagDoor,
+  flagName,
+  SECRET_KEYS,
+  SECRET_VARIABLES,
+} from "../config/doors.ts";
 import { OPTION_GROUPS, type OptionSpec, type Side } from "../config/options.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 
@@ -11,7 +20,8 @@ const HEADINGS: Readonly<Record<string, string>> = {
   narrow: "Which archives:",
   dump: "How to back up:",
   guestRestore: "How to restore:",
-  reach: "Where:",
+  work: "Where on the node:",
+  reach: "Which node, and how to reach it:",
 };
 
 /** What `--from` takes, and `--snapshot`, in every command that has them. */
@@ -29,10 +39,27 @@ export function addTableFlags(command: Command, side: Side): void {
 }
 
 function addFlag(command: Command, key: string, spec: OptionSpec): void {
+  if (spec.kind.isSecret) {
+    // Declared only to be refused with a better word than "unknown".
+    command.addOption(
+      new Option(`${flagName(key)} [TEXT]`).hideHelp().preset("").argParser(() => refuseSecret(key)),
+    );
+    return;
+  }
   const value = spec.kind.isSwitch ? ` [${spec.kind.placeholder}]` : ` <${spec.kind.placeholder}>`;
   const fallback = spec.default === undefined ? "" : ` (default: ${spec.default})`;
   const option = new Option(flagName(key) + value, spec.text + fallback).argParser(once(flagName(key)));
   command.addOption(spec.kind.isSwitch ? option.preset("true") : option);
+}
+
+function refuseSecret(key: string): never {
+  throw new UserError(
+    "usage",
+    `Cannot take ${flagName(key)}: every user of this machine can read command lines`,
+    {
+      hint: `set ${ENVIRONMENT_PREFIX}${key.toUpperCase()}, or "${key}" in a config file`,
+    },
+  );
 }
 
 /** A parser that refuses `flag` when it is given twice: keeping the last of them silently would hide a mistake. */
@@ -43,12 +70,18 @@ export function once(flag: string): (value: string, previous: string | undefined
   };
 }
 
-/** Flags, then environment, then config file: the doors of one call, the winning one first. */
+/**
+ * Flags, then environment, then config file: the doors of one call, the winning one first. Secrets leave this
+ * process' own environment, so that no command we start inherits them. `say` hears of a config file whose secrets
+ * others can read.
+ */
 export async function openDoors(
   side: Side,
   flags: Readonly<Record<string, unknown>>,
   environment: Readonly<Record<string, string>>,
+  say: (text: string) => void = () => {},
 ): Promise<Door[]> {
+  for (const name of SECRET_VARIABLES) Deno.env.delete(name);
   const given: Record<string, string> = {};
   for (const table of Object.values(OPTION_GROUPS[side])) {
     for (const key of Object.keys(table)) {
@@ -58,15 +91,21 @@ export async function openDoors(
   }
   const doors = [flagDoor(given), environmentDoor(environment)];
   const path = flags.config ?? environment.PLAKAR_PROXMOX_CONFIG;
-  return typeof path === "string" ? [...doors, await openFile(path, side)] : doors;
+  return typeof path === "string" ? [...doors, await openFile(path, side, say)] : doors;
 }
 
 const camelCase = (key: string): string =>
   key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
-async function openFile(path: string, side: Side): Promise<Door> {
+async function openFile(path: string, side: Side, say: (text: string) => void): Promise<Door> {
   try {
-    return fileDoor(path, side, parseToml(await Deno.readTextFile(path)));
+    const door = fileDoor(path, side, parseToml(await Deno.readTextFile(path)));
+    const secret = SECRET_KEYS.find((key) => door.values[key] !== undefined);
+    const { mode } = await Deno.stat(path);
+    if (secret !== undefined && ((mode ?? 0) & 0o077) !== 0) {
+      say(`Others can read "${secret}" in "${path}"; run: chmod 600 ${JSON.stringify(path)}`);
+    }
+    return door;
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
     throw new UserError("usage", `Cannot read the config file "${path}": ${problemOf(cause)}`, { cause });

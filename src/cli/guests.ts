@@ -1,14 +1,16 @@
 import type { Command } from "commander";
-import { describeGuests } from "../backup/manifest.ts";
-import { explainFailed, explainLeftOut } from "../backup/select.ts";
+import { describeGuests, readVzdumpConfs } from "../backup/manifest.ts";
+import { explainFailed, explainLeftOut, type Selected } from "../backup/select.ts";
 import { readOptions } from "../config/doors.ts";
 import { UserError } from "../core/errors.ts";
+import type { ManifestGuest } from "../core/snapshot.ts";
 import { selectOn } from "../setup/backup_setup.ts";
+import { openNodes } from "../setup/reach.ts";
 import { selectionOf } from "../setup/selection.ts";
-import { openLocalNode } from "../setup/local_node.ts";
 import type { CliContext } from "./context.ts";
 import { addTableFlags, openDoors } from "./flags.ts";
 import { notHeldText, tableLines } from "./table.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Declares `guests`. */
 export function declareGuests(command: Command): void {
@@ -18,12 +20,26 @@ export function declareGuests(command: Command): void {
 
 /** Runs `guests`. */
 export async function runGuests(flags: Record<string, unknown>, context: CliContext): Promise<void> {
-  const { terminal } = context;
-  const options = readOptions("guests", await openDoors("guests", flags, context.environment));
+  const { environment, terminal } = context;
+  const doors = await openDoors("guests", flags, environment, (line) => terminal.say(line));
+  const options = readOptions("guests", doors);
   const selection = selectionOf(options);
-  const node = await openLocalNode();
-  const selected = await selectOn(node, selection);
-  const guests = await describeGuests(node, selected.guests);
+  const nodes = await openNodes(options, terminal);
+  try {
+    const selected = await selectOn(nodes.entry, selection);
+    const confs = await readVzdumpConfs(nodes, selected.guests);
+    await show(selected, await describeGuests(nodes.entry, selected.guests, confs), flags, terminal);
+  } finally {
+    await nodes.close();
+  }
+}
+
+async function show(
+  selected: Selected,
+  guests: readonly ManifestGuest[],
+  flags: Record<string, unknown>,
+  terminal: Terminal,
+): Promise<void> {
   const notTaken = [...selected.failed, ...selected.leftOut];
   const sentences = [...selected.failed.map(explainFailed), ...selected.leftOut.map(explainLeftOut)];
   if (flags.json) {

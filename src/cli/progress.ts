@@ -1,4 +1,4 @@
-import { SingleBar } from "cli-progress";
+import { MultiBar } from "cli-progress";
 import type { FlowEvent } from "../core/events.ts";
 import { type GuestKind, guestLabel } from "../core/guest.ts";
 import { clockText } from "./table.ts";
@@ -11,14 +11,15 @@ export interface Progress {
   close(): void;
 }
 
-/** On a terminal one line that is drawn anew for the guest at work; elsewhere only what has happened. */
+/** On a terminal a line for each guest at work, drawn anew as it goes on; elsewhere only what has happened. */
 export function showProgress(terminal: Terminal): Progress {
-  return terminal.isInteractive ? new LiveLine(terminal) : new PlainLines(terminal);
+  return terminal.isInteractive ? new LiveLines(terminal) : new PlainLines(terminal);
 }
 
-function subject(event: { vmid: number; kind?: GuestKind; name?: string }): string {
+function subject(event: { vmid: number; kind?: GuestKind; name?: string; node?: string }): string {
   const label = event.kind ? guestLabel({ vmid: event.vmid, kind: event.kind }) : `Guest ${event.vmid}`;
-  return event.name !== undefined ? `${label} "${event.name}"` : label;
+  const name = event.name !== undefined ? ` "${event.name}"` : "";
+  return `${label}${name}${event.node !== undefined ? ` on ${event.node}` : ""}`;
 }
 
 function rate(bytes: number, seconds: number): string {
@@ -44,60 +45,67 @@ class PlainLines implements Progress {
   close(): void {}
 }
 
-class LiveLine extends PlainLines {
-  #bar: SingleBar | undefined;
-  #state = { label: "", bytes: 0, started: 0, percent: undefined as number | undefined, phase: "" };
+/** A guest at work. */
+interface Running {
+  label: string;
+  bytes: number;
+  started: number;
+  percent?: number;
+  phase: string;
+}
+
+class LiveLines extends PlainLines {
+  #bars: MultiBar | undefined;
+  readonly #running = new Map<number, Running>();
 
   override listen(event: FlowEvent): void {
-    if (event.type === "guest-started") return this.#begin(event);
+    if (event.type === "guest-started") {
+      const place = event.total > 1 ? `[${event.index + 1}/${event.total}] ` : "";
+      const label = place + subject(event);
+      this.#running.set(event.vmid, { label, bytes: 0, started: Date.now(), phase: "" });
+      return this.#draw();
+    }
     if (event.type === "guest-finished" || event.type === "note") {
-      const running = this.#bar;
+      if (event.type === "guest-finished") this.#running.delete(event.vmid);
       this.close();
       super.listen(event);
-      if (event.type === "note" && running) this.#draw();
-      return;
+      return this.#draw();
     }
-    if (event.type === "bytes") this.#state.bytes = event.bytes;
-    if (event.type === "percent") this.#state.percent = event.percent;
-    if (event.type === "phase") this.#state.phase = event.text;
+    const running = this.#running.get(event.vmid);
+    if (!running) return;
+    if (event.type === "bytes") running.bytes = event.bytes;
+    if (event.type === "percent") running.percent = event.percent;
+    if (event.type === "phase") running.phase = event.text;
   }
 
   override close(): void {
-    this.#bar?.stop();
-    this.#bar = undefined;
-  }
-
-  #begin(event: Extract<FlowEvent, { type: "guest-started" }>): void {
-    const place = event.total > 1 ? `[${event.index + 1}/${event.total}] ` : "";
-    this.#state = {
-      label: place + subject(event),
-      bytes: 0,
-      started: Date.now(),
-      percent: undefined,
-      phase: "",
-    };
-    this.#draw();
+    this.#bars?.stop();
+    this.#bars = undefined;
   }
 
   /** cli-progress would hide the cursor and turn line wrapping off, and leave both so when we are killed. */
   #draw(): void {
-    this.#bar = new SingleBar({
+    this.close();
+    if (this.#running.size === 0) return;
+    const bars = new MultiBar({
       clearOnComplete: true,
-      hideCursor: null,
-      linewrap: null,
+      hideCursor: false,
+      linewrap: true,
       fps: 5,
       forceRedraw: true,
-      format: () => printable(this.#line()),
     });
-    this.#bar.start(1, 0);
+    for (const running of this.#running.values()) {
+      bars.create(1, 0, {}, { format: () => printable(lineOf(running)) });
+    }
+    bars.update();
+    this.#bars = bars;
   }
+}
 
-  #line(): string {
-    const { label, bytes, started, percent, phase } = this.#state;
-    const seconds = (Date.now() - started) / 1000;
-    const parts = [label, sizeText(bytes), rate(bytes, seconds), clockText(seconds)];
-    if (percent !== undefined) parts.push(`${percent} %`);
-    if (phase !== "") parts.push(phase);
-    return parts.filter((part) => part !== "").join("  ");
-  }
+function lineOf({ label, bytes, started, percent, phase }: Running): string {
+  const seconds = (Date.now() - started) / 1000;
+  const parts = [label, sizeText(bytes), rate(bytes, seconds), clockText(seconds)];
+  if (percent !== undefined) parts.push(`${percent} %`);
+  if (phase !== "") parts.push(phase);
+  return parts.filter((part) => part !== "").join("  ");
 }

@@ -1,12 +1,15 @@
 import type { Command } from "commander";
 import { readOptions } from "../config/doors.ts";
+import type { RestoreOptions } from "../config/options.ts";
 import { UserError } from "../core/errors.ts";
 import type { ByteSource } from "../core/bytes.ts";
+import type { Nodes } from "../proxmox/nodes.ts";
 import type { PlannedRestore } from "../restore/plan.ts";
 import { refusalSentences, type RestoreReport } from "../restore/report.ts";
 import { restore } from "../restore/restore.ts";
 import { decoderTools } from "../setup/decoders.ts";
-import { openLocalNode, thisMachine } from "../setup/local_node.ts";
+import { thisMachine } from "../setup/local_node.ts";
+import { openNodes } from "../setup/reach.ts";
 import { planFromOptions, requireChoice } from "../setup/restore_setup.ts";
 import { newRunId } from "../setup/run_id.ts";
 import { chooseArchives } from "../store/choose.ts";
@@ -31,7 +34,7 @@ interface Flags {
 
 /** Declares `restore`. */
 export function declareRestore(command: Command): void {
-  command.description("restore guests onto this node, by default the newest archive of each")
+  command.description("restore guests onto a node or its cluster, by default the newest archive of each")
     .requiredOption(
       "--from <PATH>",
       FROM_TEXT,
@@ -55,7 +58,7 @@ export function declareRestore(command: Command): void {
 
 /** Runs `restore`. */
 export async function runRestore(flags: Flags, context: CliContext): Promise<void> {
-  const { terminal, now } = context;
+  const { terminal } = context;
   const force = { describe: () => "--force", values: { if_exists: "replace" }, shared: false };
   const doors = await openDoors("restore", flags, context.environment);
   if (flags.force && flags.ifExists !== undefined) {
@@ -68,7 +71,22 @@ export async function runRestore(flags: Flags, context: CliContext): Promise<voi
     snapshot: flags.snapshot,
   });
 
-  const node = await openLocalNode();
+  const nodes = await openNodes(options, terminal);
+  try {
+    await restoreFrom(nodes, archives, options, flags, context);
+  } finally {
+    await nodes.close();
+  }
+}
+
+async function restoreFrom(
+  nodes: Nodes,
+  archives: readonly ListedArchive[],
+  options: RestoreOptions,
+  flags: Flags,
+  context: CliContext,
+): Promise<void> {
+  const { terminal, now } = context;
   const machine = thisMachine();
   const from = {
     source: {
@@ -76,7 +94,7 @@ export async function runRestore(flags: Flags, context: CliContext): Promise<voi
     },
     decoder: decoderTools(machine),
   };
-  const plans = await planFromOptions(node, archives, options, from);
+  const plans = await planFromOptions(nodes, archives, options, from);
   await showPlan(plans, flags, options.dry_run, context);
   refuse(plans, flags);
   if (options.dry_run) return;
@@ -88,7 +106,7 @@ export async function runRestore(flags: Flags, context: CliContext): Promise<voi
   const progress = showProgress(terminal);
   try {
     const report = await restore(plans, {
-      node,
+      nodes,
       ...from,
       runId,
       dumpDir: options.dump_dir,

@@ -2,7 +2,16 @@ import type { GuestKind } from "./guest.ts";
 
 /** What a flow says while it runs; who listens decides how it is shown. */
 export type FlowEvent =
-  | { type: "guest-started"; vmid: number; kind: GuestKind; name?: string; index: number; total: number }
+  | {
+    type: "guest-started";
+    vmid: number;
+    kind: GuestKind;
+    name?: string;
+    /** The guest's node, where the flow works on several. */
+    node?: string;
+    index: number;
+    total: number;
+  }
   /** Bytes moved for the guest so far. */
   | { type: "bytes"; vmid: number; bytes: number }
   /** The Proxmox tool's own percentage. */
@@ -14,6 +23,7 @@ export type FlowEvent =
     vmid: number;
     kind?: GuestKind;
     name?: string;
+    node?: string;
     good: boolean;
     bytes: number;
     seconds: number;

@@ -27,6 +27,17 @@ const manifestGuest = z.object({
   notHeld: z.array(notHeld),
 });
 
+/** A node of the cluster; what only the node itself tells is there for those that guests are dumped on. */
+const manifestNode = z.object({
+  name: z.string(),
+  online: z.boolean(),
+  release: z.string().optional(),
+  /** The node's own defaults for vzdump, in force where no option replaces them. */
+  vzdumpConf: z.record(z.string(), z.string()).optional(),
+  /** Why nothing can be dumped on it. */
+  error: z.string().optional(),
+});
+
 /** What the cluster looked like and what was asked for, written before the first dump. */
 export const manifestSchema = z.object({
   version: z.literal(FORM_VERSION),
@@ -35,14 +46,13 @@ export const manifestSchema = z.object({
   /** ISO 8601, UTC. */
   started: z.string(),
   program: z.string(),
+  /** The node by which the cluster was entered, and its release. */
   node: z.string(),
   cluster: z.string().optional(),
   release: z.string(),
-  nodes: z.array(z.object({ name: z.string(), online: z.boolean() })),
+  nodes: z.array(manifestNode),
   /** The options in force, text by key; no secrets. */
   options: z.record(z.string(), z.unknown()),
-  /** The node's own defaults for vzdump, in force where no option replaces them. */
-  vzdumpConf: z.record(z.string(), z.string()).optional(),
   guests: z.array(manifestGuest),
 });
 
@@ -90,6 +100,7 @@ export const reportSchema = z.object({
 });
 
 export type NotHeld = z.infer<typeof notHeld>;
+export type ManifestNode = z.infer<typeof manifestNode>;
 export type ManifestGuest = z.infer<typeof manifestGuest>;
 export type Manifest = z.infer<typeof manifestSchema>;
 export type ArchiveRecord = z.infer<typeof archiveRecordSchema>;

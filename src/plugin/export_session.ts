@@ -5,16 +5,19 @@ import type { ExporterOptions } from "../config/options.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import type { StoredArchive } from "../core/sink.ts";
 import { FORM_VERSION, manifestSchema, reportSchema } from "../core/snapshot.ts";
-import type { ProxmoxNode } from "../proxmox/cluster.ts";
+import { listGuests, type ProxmoxNode } from "../proxmox/cluster.ts";
+import { type Nodes, requireNode } from "../proxmox/nodes.ts";
 import { openWorkDir, pruningStorage, type WorkDir } from "../proxmox/work_dir.ts";
+import { targetNode } from "../restore/make_plan.ts";
 import { emptyEntry, refusalSentences, type RestoreReport } from "../restore/report.ts";
 import { restoreStaged, stagedName } from "../restore/restore_guest.ts";
 import { stageArchive, stageFailure } from "../restore/stage.ts";
 import { freeVmids } from "../restore/survey.ts";
 import { decoderTools } from "../setup/decoders.ts";
-import { openLocalNode, thisMachine } from "../setup/local_node.ts";
+import { thisMachine } from "../setup/local_node.ts";
+import { openNodes } from "../setup/reach.ts";
 import { reportPath, saveReport } from "../setup/restore_reports.ts";
-import { planWishes } from "../setup/restore_setup.ts";
+import { planOnNodes } from "../setup/restore_setup.ts";
 import { newRunId } from "../setup/run_id.ts";
 import type { PluginContext } from "./context.ts";
 import type { Record } from "./proto/connectors_pb.ts";
@@ -26,12 +29,18 @@ export interface ArrivedArchive {
   record: Record;
   archive: StoredArchive;
   contents: ArchiveContents;
-  /** Where it lies on the node. */
+  /** The node it was brought to: where its target lives, or will. */
+  node: ProxmoxNode;
+  workDir: WorkDir;
+  /** Where it lies on the node, in `workDir`. */
   path: string;
   target: number | undefined;
 }
 
-/** One run of the exporter: archives are staged, checked and restored one after the other. */
+/**
+ * One run of the exporter: archives are staged, checked and restored one after the other, each on the node where its
+ * guest lives.
+ */
 export class ExportSession implements AsyncDisposable {
   readonly #targets = new Map<number, string>();
   readonly #sizes = new Map<string, number>();
@@ -41,16 +50,15 @@ export class ExportSession implements AsyncDisposable {
   #refusal: string | undefined;
 
   private constructor(
-    readonly node: ProxmoxNode,
+    private readonly nodes: Nodes,
     private readonly options: ExporterOptions,
-    private readonly workDir: WorkDir,
     private readonly context: PluginContext,
     private readonly stop: AbortSignal,
     private readonly reportFile: string,
-    runId: string,
+    private readonly runId: string,
   ) {
     const started = context.now().toISOString();
-    this.#report = { version: FORM_VERSION, run: runId, started, node: node.name, guests: [] };
+    this.#report = { version: FORM_VERSION, run: runId, started, node: nodes.entry.name, guests: [] };
   }
 
   static async open(
@@ -58,11 +66,16 @@ export class ExportSession implements AsyncDisposable {
     context: PluginContext,
     stop: AbortSignal,
   ): Promise<ExportSession> {
-    const node = await openLocalNode();
-    const runId = newRunId();
-    const workDir = await openWorkDir(node, options.dump_dir, runId, 0o700);
-    const reportFile = reportPath(Deno.env.toObject(), context.now(), runId);
-    return new ExportSession(node, options, workDir, context, stop, reportFile, runId);
+    const nodes = await openNodes(options, context);
+    try {
+      if (options.node !== undefined) requireNode(nodes.entry, options.node);
+      const runId = newRunId();
+      const reportFile = reportPath(Deno.env.toObject(), context.now(), runId);
+      return new ExportSession(nodes, options, context, stop, reportFile, runId);
+    } catch (error) {
+      await nodes.close();
+      throw error;
+    }
   }
 
   /** Reads a snapshot's manifest: where it tells of several guests for one vmid, all are refused before any starts. */
@@ -81,17 +94,19 @@ export class ExportSession implements AsyncDisposable {
   }
 
   /**
-   * Brings an archive onto the node and proves it whole. Touches no guest.
+   * Brings an archive onto its node and proves it whole. Touches no guest.
    *
    * @throws {UserError} when it is damaged, or when another archive was there for its target
    */
   async take(file: IncomingFile, baseName: string, name: ArchiveName): Promise<ArrivedArchive> {
     const archive = this.#archiveOf(file, baseName, name);
     const target = await this.#claimTarget(archive, file.record.pathname);
-    const dir = await this.workDir.makeDir(String(++this.#count));
+    const node = await this.#nodeOf(target);
+    const { dump_dir } = this.options;
+    const workDir = await openWorkDir(node, dump_dir, `${this.runId}-${++this.#count}`, 0o700);
     const { compression, kind } = name;
-    const path = `${dir}/${stagedName({ archive, compression, kind, target: target ?? 0 })}`;
-    const { node, stop } = this;
+    const path = `${workDir.path}/${stagedName({ archive, compression, kind, target: target ?? 0 })}`;
+    const { stop } = this;
     try {
       const contents = await stageArchive({
         archive,
@@ -104,16 +119,17 @@ export class ExportSession implements AsyncDisposable {
         stop,
       });
       this.#requireRecordedSize(baseName, contents.bytes);
-      return { record: file.record, archive, contents, path, target };
+      return { record: file.record, archive, contents, node, workDir, path, target };
     } catch (error) {
-      await this.workDir.removeDir(String(this.#count));
+      await workDir.close();
       throw stageFailure(`"${baseName}"`, error);
     }
   }
 
   /** Restores an archive that was taken; `pool` is where the guest was, if something beside the archive told. */
   async restore(arrived: ArrivedArchive, pool: string | undefined): Promise<void> {
-    const { options, node } = this;
+    const { options } = this;
+    const { node, workDir } = arrived;
     const plan = await this.plan(arrived, pool);
     const entry = emptyEntry(plan, "failed");
     this.#report.guests.push(entry);
@@ -123,7 +139,7 @@ export class ExportSession implements AsyncDisposable {
     }
     await restoreStaged(plan, entry, arrived.path, {
       node,
-      workDir: this.workDir,
+      workDir,
       shutdownTimeout: options.shutdown_timeout,
       bwlimit: options.bwlimit,
       listen: () => {},
@@ -141,16 +157,16 @@ export class ExportSession implements AsyncDisposable {
    *
    * @throws {UserError} when the name is taken, or when the storage of dump_dir would soon remove the archive
    */
-  async keepAsFile({ archive, path }: ArrivedArchive): Promise<void> {
+  async keepAsFile({ archive, node, path }: ArrivedArchive): Promise<void> {
     const { dump_dir, protected: isProtected } = this.options;
-    const { files } = this.node.runner;
+    const { files } = node.runner;
     const target = `${dump_dir}/${archive.name}`;
     const refuse = (why: string, hint: string) =>
       new UserError("failed", `Cannot write "${target}": ${why}`, { hint });
     if (await files.stat(target)) {
       throw refuse("it exists", "files are never overwritten; give another dump_dir");
     }
-    const pruning = isProtected ? undefined : await pruningStorage(this.node, dump_dir);
+    const pruning = isProtected ? undefined : await pruningStorage(node, dump_dir);
     if (pruning !== undefined) {
       throw refuse(
         `storage "${pruning}" prunes this directory`,
@@ -168,7 +184,7 @@ export class ExportSession implements AsyncDisposable {
 
   /** What a restore of the archive would do. */
   async plan(arrived: ArrivedArchive, pool: string | undefined): Promise<PlannedRestore> {
-    const { archive, contents, target } = arrived;
+    const { archive, contents, node, target } = arrived;
     const wish = {
       archive,
       compression: contents.compression,
@@ -176,15 +192,20 @@ export class ExportSession implements AsyncDisposable {
       disks: contents.disks ?? [],
       ...(target !== undefined ? { target } : {}),
     };
-    const plan = (await planWishes(this.node, [wish], this.options))[0] as PlannedRestore;
+    const plan = (await planOnNodes(this.nodes, [wish], this.options))[0] as PlannedRestore;
+    if (plan.node !== node.name) {
+      const reason = `the guest moved from node "${node.name}" to "${plan.node}" while its archive came`;
+      plan.refusals.push({ reason, hint: "restore it again" });
+    }
     if (plan.pool === undefined && pool !== undefined && plan.action === "create") plan.pool = pool;
     return plan;
   }
 
-  /** Removes what was staged for an archive. */
-  async putAway(arrived: ArrivedArchive): Promise<void> {
-    if (!this.options.cleanup) return;
-    await this.workDir.removeDir(arrived.path.split("/").at(-2) as string);
+  /** Removes what was staged for an archive, unless it is to be kept. */
+  async putAway({ node, workDir }: ArrivedArchive): Promise<void> {
+    await workDir.close(!this.options.cleanup).catch((error) =>
+      this.context.say(`"${workDir.path}" may be left on node "${node.name}": ${messageOf(error)}`)
+    );
   }
 
   #archiveOf({ record }: IncomingFile, baseName: string, name: ArchiveName): StoredArchive {
@@ -201,7 +222,17 @@ export class ExportSession implements AsyncDisposable {
 
   /** A free vmid that no archive of this run is meant for: what is only planned takes none on the node. */
   async #nextVmid(): Promise<number | undefined> {
-    return (await freeVmids(this.node, this.#targets.size + 1)).find((vmid) => !this.#targets.has(vmid));
+    return (await freeVmids(this.nodes.entry, this.#targets.size + 1)).find((vmid) =>
+      !this.#targets.has(vmid)
+    );
+  }
+
+  /** A guest is restored where it lives; a new one, and a plain file, where the options say. */
+  async #nodeOf(target: number | undefined): Promise<ProxmoxNode> {
+    const { entry } = this.nodes;
+    const guests = this.options.restore_to === "files" ? [] : await listGuests(entry);
+    const guest = guests.find(({ vmid }) => vmid === target);
+    return await this.nodes.node(targetNode(guest && { guest }, { node: entry.name }, this.options));
   }
 
   #requireRecordedSize(baseName: string, bytes: number): void {
@@ -236,7 +267,7 @@ export class ExportSession implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.workDir.close(!this.options.cleanup);
+    await this.nodes.close();
     const replaced = this.#report.guests.filter((guest) => guest.replaced);
     if (replaced.length === 0) return;
     this.#report.finished = this.context.now().toISOString();

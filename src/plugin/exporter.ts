@@ -30,9 +30,8 @@ export function exporterService(context: PluginContext): Services {
       }),
     ping: () =>
       explained(async () => {
-        afterInit(options);
-        const { connectLocalTools } = await import("../setup/local_node.ts");
-        await connectLocalTools("qmrestore", "qm", "pct");
+        const { pingNode } = await import("../setup/reach.ts");
+        await pingNode(afterInit(options), context, "qmrestore", "qm", "pct");
         return {};
       }),
     export: (requests, responses, { signal }) =>

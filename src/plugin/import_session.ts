@@ -1,31 +1,34 @@
 import { COMPRESSION_OF } from "../backup/dump_guest.ts";
 import { BackupRun } from "../backup/backup_run.ts";
+import { nodesInTurn } from "../backup/node_turns.ts";
 import type { ImporterOptions } from "../config/options.ts";
 import { UserError } from "../core/errors.ts";
 import type { Guest } from "../core/guest.ts";
 import type { SnapshotSink } from "../core/sink.ts";
 import type { Report } from "../core/snapshot.ts";
+import type { Nodes } from "../proxmox/nodes.ts";
 import { backupRequest, selectOn } from "../setup/backup_setup.ts";
 import { selectionOf } from "../setup/selection.ts";
-import { openLocalNode } from "../setup/local_node.ts";
+import { openNodes } from "../setup/reach.ts";
 import { newRunId } from "../setup/run_id.ts";
 import type { PluginContext } from "./context.ts";
+import { inPlakarsWords } from "./explained.ts";
 import { directoriesOf, type Layout, makeLayout } from "./layout.ts";
 import { directoryRecord, failedRecord, fileRecord, type RecordInit } from "./records.ts";
 
 /**
  * One run of the importer: lists the guests as files, and dumps each when its file is opened, never before.
- * Proxmox runs one vzdump per node at a time, so dumps queue here.
+ * plakar opens several at once; each waits for its node's turn in the run.
  */
 export class ImportSession implements AsyncDisposable {
   readonly #guests = new Map<string, Guest>();
   readonly #texts = new Map<string, string>();
-  /** The dump at work, or the last one: the next begins when it is over. */
-  #lastDump: Promise<unknown> = Promise.resolve();
-  #opened = 0;
+  /** Every dump that was asked for. */
+  readonly #dumps: Promise<unknown>[] = [];
 
   private constructor(
     private readonly options: ImporterOptions,
+    private readonly nodes: Nodes,
     private readonly run: BackupRun,
     private readonly layout: Layout,
     private readonly time: Date,
@@ -37,25 +40,31 @@ export class ImportSession implements AsyncDisposable {
     context: PluginContext,
     stop: AbortSignal,
   ): Promise<ImportSession> {
-    const node = await openLocalNode();
-    const selected = await selectOn(node, selectionOf(options));
-    const time = context.now();
-    const run = await BackupRun.open({ ...backupRequest(options, selected), nameTime: time }, {
-      node,
-      runId: newRunId(),
-      program: context.program,
-      now: context.now,
-      listen: () => {},
-      stop,
-    });
-    const compression = COMPRESSION_OF[options.backup_compression];
-    return new ImportSession(options, run, makeLayout(options.layout, { time, compression }), time);
+    const nodes = await openNodes(options, context);
+    try {
+      const selected = await selectOn(nodes.entry, selectionOf(options));
+      const time = context.now();
+      const run = await BackupRun.open({ ...backupRequest(options, selected), nameTime: time }, {
+        nodes,
+        runId: newRunId(),
+        program: context.program,
+        now: context.now,
+        listen: () => {},
+        stop,
+      });
+      const compression = COMPRESSION_OF[options.backup_compression];
+      return new ImportSession(options, nodes, run, makeLayout(options.layout, { time, compression }), time);
+    } catch (error) {
+      await nodes.close();
+      throw error;
+    }
   }
 
   /** The records of the snapshot but for the report: directories first, without which plakar counts no failures. */
   *records(): Generator<RecordInit> {
     const { layout, run, time } = this;
-    for (const guest of run.guests) this.#guests.set(layout.archive(guest), guest);
+    // plakar takes a few files at a time: they should not all wait for the same node.
+    for (const guest of nodesInTurn(run.guests)) this.#guests.set(layout.archive(guest), guest);
     if (this.options.sidecars) {
       this.#texts.set(layout.manifest, jsonText(run.manifest));
       for (const guest of run.guests) this.#addSidecars(guest);
@@ -63,7 +72,9 @@ export class ImportSession implements AsyncDisposable {
     const paths = [...this.#texts.keys(), ...this.#guests.keys()];
     for (const path of directoriesOf(paths)) yield directoryRecord(path, time);
     for (const { vmid, outcome, error } of run.report().guests) {
-      if (outcome === "failed" || outcome === "left-out") yield failedRecord(`/guest-${vmid}`, error ?? "");
+      if (outcome === "failed" || outcome === "left-out") {
+        yield failedRecord(`/guest-${vmid}`, inPlakarsWords(error ?? ""));
+      }
     }
     for (const [path, text] of this.#texts) yield fileRecord(path, byteLength(text), time);
     for (const path of this.#guests.keys()) yield fileRecord(path, 0, time);
@@ -90,29 +101,22 @@ export class ImportSession implements AsyncDisposable {
   }
 
   /**
-   * Dumps the guest whose archive stands at `path` into `store`, when the dumps before it are over.
+   * Dumps the guest whose archive stands at `path` into `store`, when it is its node's turn.
    *
    * @throws {UserError} with the reason when the dump failed
    */
   async dump(path: string, store: SnapshotSink["store"], signal: AbortSignal): Promise<void> {
     const guest = this.#guests.get(path);
     if (!guest) throw new UserError("usage", `Cannot open "${path}": the backup holds no such file`);
-    this.#opened++;
-    const turn = this.#lastDump.then(() => {
-      signal.throwIfAborted();
-      if (this.options.on_error === "fail" && this.run.hasFailures) {
-        throw new UserError("failed", `Not started: another guest failed, and on_error is "fail"`);
-      }
-      return this.run.backUp(guest, { store });
-    });
-    this.#lastDump = turn.catch(() => {});
-    const report = await turn;
+    const dump = this.run.backUp(guest, { store }, signal);
+    this.#dumps.push(dump);
+    const report = await dump;
     if (report.outcome !== "good") throw new UserError("failed", report.error ?? "The dump failed");
   }
 
-  /** Waits for the dump at work, if any. */
+  /** Waits for the dumps at work, if any. */
   async settle(): Promise<void> {
-    await this.#lastDump;
+    await Promise.allSettled(this.#dumps);
   }
 
   report(): Report {
@@ -130,13 +134,13 @@ export class ImportSession implements AsyncDisposable {
   }
 
   #wasTried(): boolean {
-    return this.#opened > 0 || this.run.guests.length === 0;
+    return this.#dumps.length > 0 || this.run.guests.length === 0;
   }
 
-  /** Waits for a dump that is being ended: what it leaves on the node goes with the run's directory. */
+  /** Waits for dumps that are being ended: what each leaves on its node goes with its directory there. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#lastDump;
-    await this.run[Symbol.asyncDispose]();
+    await this.settle();
+    await this.nodes.close();
   }
 }
 

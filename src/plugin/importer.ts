@@ -2,6 +2,7 @@ import { UserError } from "../core/errors.ts";
 import { bytesSource } from "../core/bytes.ts";
 import type { ImporterOptions } from "../config/options.ts";
 import { SELECTION_KEYS, selectionOf } from "../setup/selection.ts";
+import { originOfOptions } from "../setup/where.ts";
 import { GrpcError, Status } from "../rpc/grpc/status.ts";
 import type { Services } from "../rpc/grpc/server.ts";
 import type { Requests, Responses } from "../rpc/grpc/methods.ts";
@@ -9,7 +10,7 @@ import { afterInit, explained } from "./explained.ts";
 import { sendChunks } from "./chunk_sender.ts";
 import type { PluginContext } from "./context.ts";
 import type { ImportSession } from "./import_session.ts";
-import { importerOptions, originOf } from "./options.ts";
+import { importerOptions } from "./options.ts";
 import {
   Importer,
   type ImportRequest,
@@ -37,14 +38,14 @@ export function importerService(context: PluginContext): Services {
         const given = importerOptions(config);
         // A stored source may leave the guests to each backup: it can be checked and pinged without them.
         if (SELECTION_KEYS.some((key) => given[key] !== undefined)) selectionOf(given);
+        const origin = originOfOptions(given);
         options = given;
-        return { origin: originOf(options.location), type: "proxmox", root: "/", flags: FLAGS };
+        return { origin, type: "proxmox", root: "/", flags: FLAGS };
       }),
     ping: () =>
       explained(async () => {
-        afterInit(options);
-        const { connectLocalTools } = await import("../setup/local_node.ts");
-        await connectLocalTools("vzdump");
+        const { pingNode } = await import("../setup/reach.ts");
+        await pingNode(afterInit(options), context, "vzdump");
         return {};
       }),
     import: (requests, responses, { signal }) =>

@@ -1,6 +1,7 @@
-import { plakarDoor, readOptions } from "../config/doors.ts";
+import { type Door, plakarDoor, readOptions } from "../config/doors.ts";
 import type { ExporterOptions, ImporterOptions } from "../config/options.ts";
 import { UserError } from "../core/errors.ts";
+import { originOfOptions } from "../setup/where.ts";
 
 type PlakarConfig = Readonly<Record<string, string>>;
 
@@ -12,72 +13,62 @@ export const PLAKAR_DEFAULTS = {
   exporter: { if_exists: "replace-same" },
 } as const;
 
-/** Other names that options of the exporter are known by: the option each sets, for `true` and for `false`. */
+/** What another name of an option sets. */
+export interface KnownName {
+  key: string;
+  /** The option's word for each word of this name, `undefined` where it says nothing; absent: all are the same. */
+  values?: Readonly<Record<string, string | undefined>>;
+}
+
+/** Names of plakar's own sftp integration. */
+const SFTP_NAMES = {
+  username: { key: "conn_username" },
+  port: { key: "conn_port" },
+  identity: { key: "conn_identity_file" },
+  insecure_ignore_host_key: { key: "host_key_check", values: { true: "off", false: undefined } },
+} as const satisfies Record<string, KnownName>;
+
+/** Other names that options are known by. */
 export const KNOWN_NAMES = {
-  start_on_restore: { key: "start", true: "always", false: "never" },
-  force_vm_restore: { key: "if_exists", true: "replace-same", false: "replace-stopped" },
-} as const;
+  importer: SFTP_NAMES,
+  exporter: {
+    ...SFTP_NAMES,
+    start_on_restore: { key: "start", values: { true: "always", false: "never" } },
+    force_vm_restore: { key: "if_exists", values: { true: "replace-same", false: "replace-stopped" } },
+  },
+} as const satisfies Record<string, Record<string, KnownName>>;
 
 /** The importer's options. */
 export function importerOptions(config: PlakarConfig): ImporterOptions {
-  const options = readOptions("importer", [plakarDoor(config)], PLAKAR_DEFAULTS.importer);
-  requireThisNode(options);
-  return options;
+  return readOptions("importer", doorsOf("importer", config), PLAKAR_DEFAULTS.importer);
 }
 
 /** The exporter's options. */
 export function exporterOptions(config: PlakarConfig): ExporterOptions {
-  const options = readOptions("exporter", [plakarDoor(withKnownNames(config))], PLAKAR_DEFAULTS.exporter);
-  requireThisNode(options);
-  return options;
+  return readOptions("exporter", doorsOf("exporter", config), PLAKAR_DEFAULTS.exporter);
 }
 
-/** `config` with the known names put into today's; where both are given, today's win. */
-function withKnownNames(config: PlakarConfig): PlakarConfig {
-  const meant: Record<string, string> = {};
+/** Options by today's names, which win, and by the other known ones. */
+function doorsOf(side: keyof typeof KNOWN_NAMES, config: PlakarConfig): Door[] {
+  const values: Record<string, string> = {};
+  const names: Record<string, string> = {};
   const others: Record<string, string> = { ...config };
-  for (const [name, { key, ...values }] of Object.entries(KNOWN_NAMES)) {
-    const value = config[name];
-    if (value === undefined) continue;
-    meant[key] = values[isYes(name, value) ? "true" : "false"];
+  for (const [name, { key, values: words }] of Object.entries<KnownName>(KNOWN_NAMES[side])) {
+    const given = config[name];
+    if (given === undefined) continue;
     delete others[name];
+    const value = words ? wordFor(name, given, words) : given;
+    if (value === undefined) continue;
+    values[key] = value;
+    names[key] = name;
   }
-  return { ...meant, ...others };
+  return [plakarDoor(others), { describe: (key) => `"${names[key]}"`, values, shared: false }];
 }
 
-function isYes(key: string, value: string): boolean {
-  if (value === "true" || value === "false") return value === "true";
-  throw new UserError("usage", `Cannot use "${value}" for "${key}": must be true or false`);
+function wordFor(name: string, value: string, words: NonNullable<KnownName["values"]>): string | undefined {
+  if (Object.hasOwn(words, value)) return words[value];
+  const known = Object.keys(words).join(" or ");
+  throw new UserError("usage", `Cannot use ${JSON.stringify(value)} for "${name}": must be ${known}`);
 }
 
-/** Host and scheme of a location such as `proxmox://root@pve1:22`; user and port do not name the machine. */
-export function hostOf(location: string): string {
-  const found = /^[a-z][a-z0-9+.-]*:\/\/(?:[^@/]*@)?(\[[^\]]+\]|[^:/]*)(?::\d+)?\/*$/i.exec(location);
-  if (!found) {
-    throw new UserError("usage", `Cannot understand the location "${location}"`, {
-      hint: 'write "proxmox://" for this node',
-    });
-  }
-  return (found[1] ?? "").replace(/^\[|\]$/g, "").toLowerCase();
-}
-
-function requireThisNode({ location, mode }: { location: string; mode: "auto" | "local" }): void {
-  const host = hostOf(location);
-  if (mode === "local" || host === "" || ownNames().has(host)) return;
-  throw new UserError("usage", `Cannot reach "${host}": only the node that this runs on can be used yet`, {
-    hint: 'run plakar on the node with the location "proxmox://", or pass mode=local',
-  });
-}
-
-/** Names and addresses by which this machine can be meant. */
-function ownNames(): Set<string> {
-  const hostname = Deno.hostname().toLowerCase();
-  const addresses = Deno.networkInterfaces().map(({ address }) => address.toLowerCase());
-  return new Set(["localhost", hostname, hostname.replace(/\..*$/, ""), ...addresses]);
-}
-
-/** What names the source of a backup: it must stay the same from run to run, for plakar to find the parent snapshot. */
-export function originOf(location: string): string {
-  const host = hostOf(location);
-  return host === "" || host === "localhost" ? Deno.hostname().replace(/\..*$/, "") : host;
-}
+export const originOf = (location: string): string => originOfOptions({ location, mode: "auto" });

@@ -24,8 +24,9 @@ export async function readGuest(node: ProxmoxNode, guest: OwnedGuest): Promise<G
     const { values, snapshots } = parseGuestConfig(text);
     return { config: values, snapshots };
   }
-  const config = await askConfig(node, guest);
-  return { config, snapshots: await askSnapshots(node, guest, config) };
+  const [config, snapshots] = await Promise.all([askConfig(node, guest), askSnapshots(node, guest)]);
+  // Where the node does not tell, "parent" tells of the snapshot taken last.
+  return { config, snapshots: snapshots ?? (config.parent === undefined ? [] : [config.parent]) };
 }
 
 /** The guest's own files, for the record: configuration with its snapshots, and firewall rules if any. */
@@ -68,15 +69,15 @@ async function askConfig(node: ProxmoxNode, guest: OwnedGuest): Promise<ConfigVa
 
 const snapshotsAnswer = z.array(z.looseObject({ name: z.string() }));
 
-/** Where the node does not tell, `parent` in the configuration tells of the snapshot taken last. */
-async function askSnapshots(node: ProxmoxNode, guest: OwnedGuest, config: ConfigValues): Promise<string[]> {
+/** `undefined` where the node does not tell. */
+async function askSnapshots(node: ProxmoxNode, guest: OwnedGuest): Promise<string[] | undefined> {
   try {
     const path = `/nodes/${guest.node}/${guest.kind}/${guest.vmid}/snapshot`;
     const answer = await pveshGet(node.runner, path, snapshotsAnswer);
     return answer.map((snapshot) => snapshot.name).filter((name) => name !== "current");
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return config.parent === undefined ? [] : [config.parent];
+    return undefined;
   }
 }
 

@@ -9,7 +9,7 @@ import { z } from "zod";
 export const WORK_DIR_PREFIX = "plakar-proxmox-";
 
 /**
- * A directory of one run under dump_dir. Its `owner.lock` is held while the run lives; when the run is killed, the
+ * A directory of ours under dump_dir. Its `owner.lock` is held while the run lives; when the run is killed, the
  * directory goes by itself, as soon as the jobs that hold `busy` are over.
  */
 export interface WorkDir {
@@ -27,30 +27,50 @@ export interface WorkDir {
   close(keep?: boolean): Promise<void>;
 }
 
-/**
- * Makes the run's own directory under `dumpDir`: nothing of the user's can be in it.
- *
- * `mode` 0o711 for dumps: for unprivileged containers tar runs under mapped uids with its directory below,
- * so others must be able to pass through. 0o700 for staged archives: they hold /etc/shadow.
- */
+/** The path of a working directory: `id` starts with the run's own and is unique in the cluster. */
+export function workDirPath(dumpDir: string, id: string): string {
+  return `${dumpDir}/${WORK_DIR_PREFIX}${id}`;
+}
+
+/** Makes a working directory, see `makeWorkDir`, after a look at `dumpDir`, see `requireUsable`. */
 export async function openWorkDir(
   node: ProxmoxNode,
   dumpDir: string,
-  runId: string,
+  id: string,
   mode: 0o711 | 0o700,
 ): Promise<WorkDir> {
   await requireUsable(node, dumpDir);
+  return await makeWorkDir(node, dumpDir, id, mode);
+}
+
+/**
+ * Makes a directory of our own under `dumpDir`: nothing of the user's can be in it.
+ *
+ * `id` must be unique in the cluster, since `dumpDir` may lie on a storage that several nodes share.
+ * `mode` 0o711 for dumps: for unprivileged containers tar runs under mapped uids with its directory below,
+ * so others must be able to pass through. 0o700 for staged archives: they hold /etc/shadow.
+ */
+export async function makeWorkDir(
+  node: ProxmoxNode,
+  dumpDir: string,
+  id: string,
+  mode: 0o711 | 0o700,
+): Promise<WorkDir> {
   const { files } = node.runner;
-  const path = `${dumpDir}/${WORK_DIR_PREFIX}${runId}`;
+  const path = workDirPath(dumpDir, id);
   const busy = `${path}/busy`;
-  let lock: { release(): Promise<void> };
+  let isMade = false;
+  let lock: { release(): Promise<void> } | undefined;
   let guard: { release(): Promise<void> };
   try {
     await files.makeDir(path, mode);
+    isMade = true;
     lock = await files.lock(`${path}/owner.lock`);
     await (await files.create(busy)).close();
     guard = await node.runner.guardDir(path);
   } catch (cause) {
+    if (isMade) await files.removeTree(path).catch(() => {});
+    await lock?.release().catch(() => {});
     throw new UserError("usage", `Cannot use "${dumpDir}" for working files: ${messageOf(cause)}`, {
       hint: "give another directory with --dump-dir",
       cause,
@@ -71,9 +91,12 @@ export async function openWorkDir(
     forgetRestart: () => files.removeFile(`${path}/restart`),
     removeDir: (name) => files.removeTree(`${path}/${name}`),
     async close(keep = false) {
-      if (!keep) await files.removeTree(path);
-      await guard.release();
-      await lock.release();
+      try {
+        if (!keep) await files.removeTree(path);
+        await guard.release(); // only now: what could not be removed goes when the guard takes us for dead
+      } finally {
+        await lock.release();
+      }
     },
   };
 }
@@ -96,7 +119,12 @@ export async function requireActiveStorage(node: ProxmoxNode, path: string): Pro
   });
 }
 
-async function requireUsable(node: ProxmoxNode, dumpDir: string): Promise<void> {
+/**
+ * Refuses a place for working directories that is not there, or under a storage that is not active.
+ *
+ * @throws {UserError} of kind `usage`
+ */
+export async function requireUsable(node: ProxmoxNode, dumpDir: string): Promise<void> {
   await requireActiveStorage(node, dumpDir);
   const there = await node.runner.files.stat(dumpDir);
   if (there?.kind !== "dir") {

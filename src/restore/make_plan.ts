@@ -40,7 +40,7 @@ function planOne(wish: RestoreWish, around: Surroundings, settings: RestoreSetti
     kind,
     ...(name !== undefined ? { name } : {}),
     target,
-    node: around.node,
+    node: targetNode(found, around, settings),
     action: standing ? "replace" : "create",
     ...(standing ? { standing } : {}),
     stops: wasRunning,
@@ -57,10 +57,25 @@ function planOne(wish: RestoreWish, around: Surroundings, settings: RestoreSetti
   if (wish.target === undefined) {
     plan.refusals.push({ reason: "its name does not tell a vmid", hint: "give one with --newid" });
   }
+  const unreachable = around.unreachable.get(plan.node);
+  if (unreachable !== undefined) {
+    const where = standing ? `it lives on node "${plan.node}", which` : `node "${plan.node}"`;
+    plan.refusals.push({ reason: `${where} cannot be used: ${unreachable}` });
+    return plan;
+  }
   planStorage(plan, wish, around, settings);
   planPool(plan, around);
   if (standing) planReplace(plan, standing, wish, settings);
   return plan;
+}
+
+/** A guest is restored where it stands: its disks are there, and the tools of another node do not know it. */
+export function targetNode(
+  standing: { guest: { node: string } } | undefined,
+  around: { node: string },
+  settings: Pick<RestoreSettings, "node">,
+): string {
+  return standing?.guest.node ?? settings.node ?? around.node;
 }
 
 function isSame(wish: RestoreWish, standing: Standing): boolean {
@@ -102,11 +117,8 @@ function planReplace(
       "pass --newid next",
     );
   }
-  if (guest.node !== plan.node) {
-    return void refuse(
-      `it stands on node "${guest.node}", this is "${plan.node}"`,
-      `run this on "${guest.node}"`,
-    );
+  if (settings.node !== undefined && settings.node !== plan.node) {
+    plan.warnings.push(`it is restored on node "${plan.node}", where it lives, not on "${settings.node}"`);
   }
   refuseByPolicy(standing, plan, settings, refuse);
   if (standing.config.protection === "1") {

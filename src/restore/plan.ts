@@ -18,7 +18,7 @@ export interface RestoreWish {
 /** A guest that stands in the cluster, looked at closely. */
 export interface Standing {
   guest: Guest;
-  /** Read from the guest itself where it is on this node. */
+  /** Read from the guest itself where its node was reached. */
   status: string;
   config: ConfigValues;
   snapshots: readonly string[];
@@ -26,16 +26,21 @@ export interface Standing {
 
 /** What the plan has to fit into. */
 export interface Surroundings {
-  /** Name of the node that is restored to. */
+  /** Name of the node by which the cluster was entered. */
   node: string;
   guests: readonly Guest[];
   /** Guests under a target's or an archive's own vmid, by vmid. */
   standing: ReadonlyMap<number, Standing>;
-  storages: readonly Storage[];
+  /** The storages of each node that is restored to, as that node sees them. */
+  storages: ReadonlyMap<string, readonly Storage[]>;
+  /** Why a node that would be restored to cannot be. */
+  unreachable: ReadonlyMap<string, string>;
   pools: readonly string[];
 }
 
 export interface RestoreSettings {
+  /** Where guests go that stand nowhere; absent: to the entry node. */
+  node?: string | undefined;
   storage?: string | undefined;
   pool?: string | undefined;
   ifExists: "refuse" | "replace-same" | "replace-stopped" | "replace";
@@ -52,6 +57,7 @@ export interface PlannedRestore {
   /** Name of the guest in the archive. */
   name?: string;
   target: number;
+  /** The node that it is restored on. */
   node: string;
   action: "create" | "replace";
   /** The guest that stands under the target's vmid, if any, and whether it is the archive's own. */

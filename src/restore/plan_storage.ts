@@ -37,8 +37,9 @@ export function planStorage(
 
 function checkStorage(plan: PlannedRestore, id: string, around: Surroundings): void {
   const content = CONTENT_TYPE[plan.kind];
-  const storage = around.storages.find((entry) => entry.id === id);
-  const hint = `give another with --storage${suggest(around.storages, content)}`;
+  const storages = around.storages.get(plan.node) ?? [];
+  const storage = storages.find((entry) => entry.id === id);
+  const hint = `give another with --storage${suggest(storages, content)}`;
   if (!storage) plan.refusals.push({ reason: `storage "${id}" does not exist on node "${plan.node}"`, hint });
   else if (!storage.enabled) plan.refusals.push({ reason: `storage "${id}" is disabled`, hint });
   else if (!storage.content.includes(content)) {
@@ -60,7 +61,7 @@ function warnOfSpace(plan: PlannedRestore, storage: Storage): void {
 /** Where a container's rootfs was, if that still takes containers; else the roomiest storage that does. */
 function containerStorage(plan: PlannedRestore, wish: RestoreWish, around: Surroundings): string | undefined {
   const origin = rootfs(wish.disks)?.storage;
-  const takers = around.storages.filter(({ enabled, content }) =>
+  const takers = (around.storages.get(plan.node) ?? []).filter(({ enabled, content }) =>
     enabled && content.includes(CONTENT_TYPE.lxc)
   );
   // One that is not mounted for now is no reason to move the guest elsewhere: the check below tells.

@@ -4,9 +4,10 @@ import { refusalSentences } from "./report.ts";
 
 /** A plan for people: one block of lines per guest. */
 export function planLines(plans: readonly PlannedRestore[]): string[] {
+  const severalNodes = plans.some(({ node }) => node !== plans[0]?.node);
   return plans.flatMap((plan) => [
     `${label(plan)}  <-  ${plan.archive.name}${from(plan)}, ${sizeText(plan.archive.bytes)}`,
-    ...facts(plan).map(([what, text]) => `    ${what.padEnd(9)} ${text}`),
+    ...facts(plan, severalNodes).map(([what, text]) => `    ${what.padEnd(9)} ${text}`),
   ]);
 }
 
@@ -19,8 +20,8 @@ function from({ archive }: PlannedRestore): string {
   return archive.snapshot === undefined ? "" : ` of snapshot ${archive.snapshot}`;
 }
 
-function facts(plan: PlannedRestore): [string, string][] {
-  const lines: [string, string][] = [["target", targetText(plan)]];
+function facts(plan: PlannedRestore, severalNodes: boolean): [string, string][] {
+  const lines: [string, string][] = [["target", targetText(plan, severalNodes)]];
   for (const { key, size, storage } of plan.disks) {
     lines.push([
       "disk",
@@ -36,10 +37,14 @@ function facts(plan: PlannedRestore): [string, string][] {
   return lines;
 }
 
-function targetText({ node, standing, stops, starts, action }: PlannedRestore): string {
+function targetText(
+  { node, standing, stops, starts, action }: PlannedRestore,
+  severalNodes: boolean,
+): string {
   if (action === "create" || !standing) return `new on node ${node}${starts ? ", started afterwards" : ""}`;
   const { guest, status, same } = standing;
-  const who = `${guest.kind === "qemu" ? "VM" : "CT"}${guest.name ? ` "${guest.name}"` : ""} stands there`;
+  const name = `${guest.kind === "qemu" ? "VM" : "CT"}${guest.name ? ` "${guest.name}"` : ""}`;
+  const who = `${name} stands there${severalNodes ? ` on node ${node}` : ""}`;
   const steps = [...(stops ? ["is shut down"] : []), "is replaced", ...(starts ? ["is started again"] : [])];
   return `${who} (${status}, ${same ? "the same guest" : "ANOTHER guest"}) and ${steps.join(", ")}`;
 }

@@ -10,6 +10,8 @@ export interface RestoredGuest {
   target: number;
   kind: GuestKind;
   name?: string;
+  /** The node that it was restored on, or was to be. */
+  node: string;
   archive: string;
   snapshot?: string;
   /** `not-running`: restored whole, but its start failed. `refused`: by the plan. `not-started`: the run ended before. */
@@ -32,6 +34,7 @@ export interface RestoreReport {
   run: string;
   started: string;
   finished?: string;
+  /** The node by which the cluster was entered. */
   node: string;
   outcome?: "good" | "partial" | "failed" | "interrupted";
   guests: RestoredGuest[];
@@ -39,12 +42,13 @@ export interface RestoreReport {
 
 /** The entry of a guest that nothing was done for yet. */
 export function emptyEntry(plan: PlannedRestore, outcome: RestoredGuest["outcome"]): RestoredGuest {
-  const { archive, target, kind, name, warnings } = plan;
+  const { archive, target, kind, name, node, warnings } = plan;
   return {
     ...(archive.vmid !== undefined ? { vmid: archive.vmid } : {}),
     target,
     kind,
     ...(name !== undefined ? { name } : {}),
+    node,
     archive: archive.name,
     ...(archive.snapshot !== undefined ? { snapshot: archive.snapshot } : {}),
     outcome,

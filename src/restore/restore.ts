@@ -1,13 +1,16 @@
 import { messageOf, UserError } from "../core/errors.ts";
 import { FORM_VERSION } from "../core/snapshot.ts";
-import { openWorkDir } from "../proxmox/work_dir.ts";
+import type { Nodes } from "../proxmox/nodes.ts";
+import { makeWorkDir, requireUsable, type WorkDir, workDirPath } from "../proxmox/work_dir.ts";
 import type { PlannedRestore } from "./plan.ts";
 import { emptyEntry, refusalSentences, type RestoredGuest, type RestoreReport } from "./report.ts";
 import { requireShortPath, type RestoreContext, restoreGuest } from "./restore_guest.ts";
+import { labelOf } from "./standing.ts";
 
-export interface RestoreRun extends Omit<RestoreContext, "workDir" | "save"> {
+export interface RestoreRun extends Omit<RestoreContext, "node" | "workDir" | "save"> {
+  nodes: Nodes;
   runId: string;
-  /** Directory on the node under which the run makes its own. */
+  /** Directory on each node under which the run makes its own. */
   dumpDir: string;
   /** False keeps the staged archives. */
   cleanup: boolean;
@@ -17,72 +20,97 @@ export interface RestoreRun extends Omit<RestoreContext, "workDir" | "save"> {
 }
 
 /**
- * Carries out an accepted plan, one guest after the other. What the plan refuses is left out; a guest's failure
- * is its own. A restore tool that runs is never interrupted: a stop takes effect before the next guest.
+ * Carries out an accepted plan, one guest after the other, each on the node of its plan. What the plan refuses is
+ * left out; a guest's failure is its own. A restore tool that runs is never interrupted: a stop takes effect
+ * before the next guest.
  */
 export async function restore(plans: readonly PlannedRestore[], run: RestoreRun): Promise<RestoreReport> {
-  const { node, now, listen, stop } = run;
+  const { now, stop } = run;
   const entries = plans.map((plan) => emptyEntry(plan, "not-started"));
   const report: RestoreReport = {
     version: FORM_VERSION,
     run: run.runId,
     started: now().toISOString(),
-    node: node.name,
+    node: run.nodes.entry.name,
     guests: entries,
   };
-  const workDir = await openWorkDir(node, run.dumpDir, run.runId, 0o700);
-  try {
-    for (const plan of plans) requireShortPath(workDir.path, plan);
-    const context: RestoreContext = { ...run, workDir, save: () => run.save(report) };
-    for (const [index, plan] of plans.entries()) {
-      const entry = entries[index] as RestoredGuest;
-      const label = {
-        vmid: plan.target,
-        kind: plan.kind,
-        ...(plan.name !== undefined ? { name: plan.name } : {}),
-      };
+  await requireWorkPlaces(plans, run);
+  for (const [index, plan] of plans.entries()) {
+    const entry = entries[index] as RestoredGuest;
+    if (plan.refusals.length > 0) {
+      entry.outcome = "refused";
+      entry.error = refusalSentences(plan).join("; ");
+    } else if (!stop.aborted) {
       const begin = now();
-      if (plan.refusals.length > 0) {
-        entry.outcome = "refused";
-        entry.error = refusalSentences(plan).join("; ");
-      } else if (!stop.aborted) {
-        listen({ type: "guest-started", ...label, index, total: plans.length });
-        await restoreOne(plan, entry, context);
-        if (run.cleanup) await workDir.removeDir(String(plan.target));
-        entry.seconds = (now().getTime() - begin.getTime()) / 1000;
-      } else continue;
-      const { bytes, seconds } = entry;
-      listen({
-        type: "guest-finished",
-        ...label,
-        good: entry.outcome === "good",
-        bytes,
-        seconds,
-        text: entry.error ?? "",
-      });
-    }
-    report.finished = now().toISOString();
-    report.outcome = outcomeOf(entries, stop.aborted);
-    await run.save(report);
-    return report;
-  } finally {
-    await workDir.close(!run.cleanup);
+      run.listen({ type: "guest-started", ...eventLabel(plan, plans), index, total: plans.length });
+      await restoreOne(plan, entry, run, () => run.save(report));
+      entry.seconds = (now().getTime() - begin.getTime()) / 1000;
+    } else continue;
+    const { bytes, seconds, outcome, error = "" } = entry;
+    const good = outcome === "good";
+    run.listen({ type: "guest-finished", ...eventLabel(plan, plans), good, bytes, seconds, text: error });
+  }
+  report.finished = now().toISOString();
+  report.outcome = outcomeOf(entries, stop.aborted);
+  await run.save(report);
+  return report;
+}
+
+/** Refuses a dump directory that a node cannot use, before anything is begun on any of them. */
+async function requireWorkPlaces(plans: readonly PlannedRestore[], run: RestoreRun): Promise<void> {
+  const accepted = plans.filter((plan) => plan.refusals.length === 0);
+  for (const plan of accepted) requireShortPath(workDirPath(run.dumpDir, workDirId(plan, run)));
+  for (const name of new Set(accepted.map((plan) => plan.node))) {
+    await requireUsable(await run.nodes.node(name), run.dumpDir);
   }
 }
 
+const workDirId = (plan: PlannedRestore, run: RestoreRun): string => `${run.runId}-${plan.target}`;
+
+/** Restores one guest in a working directory of its own: what guards one takes a lost connection for our death. */
 async function restoreOne(
   plan: PlannedRestore,
   entry: RestoredGuest,
-  context: RestoreContext,
+  run: RestoreRun,
+  save: () => Promise<void>,
 ): Promise<void> {
+  let workDir: WorkDir | undefined;
   try {
     entry.outcome = "good";
-    await restoreGuest(plan, entry, context);
+    const { node, ...place } = await openPlace(plan, run);
+    workDir = place.workDir;
+    await restoreGuest(plan, entry, { ...run, node, workDir, save });
   } catch (error) {
-    entry.outcome = context.stop.aborted && error === context.stop.reason ? "not-started" : "failed";
+    entry.outcome = run.stop.aborted && error === run.stop.reason ? "not-started" : "failed";
     entry.error = messageOf(error);
     if (error instanceof UserError && error.kind === "damage") entry.damaged = true;
   }
+  await workDir?.close(!run.cleanup).catch((error) =>
+    entry.warnings.push(`its working directory may be left on node "${plan.node}": ${messageOf(error)}`)
+  );
+}
+
+async function openPlace(plan: PlannedRestore, run: RestoreRun) {
+  try {
+    const node = await run.nodes.node(plan.node);
+    return { node, workDir: await makeWorkDir(node, run.dumpDir, workDirId(plan, run), 0o700) };
+  } catch (cause) {
+    throw new UserError("failed", `Cannot restore ${labelOf(plan)}: ${messageOf(cause)}`, {
+      hint: "nothing was changed",
+      cause,
+    });
+  }
+}
+
+/** What names a guest in events; its node where they go to several. */
+function eventLabel({ target, kind, name, node }: PlannedRestore, plans: readonly PlannedRestore[]) {
+  const severalNodes = plans.some((plan) => plan.node !== node);
+  return {
+    vmid: target,
+    kind,
+    ...(name !== undefined ? { name } : {}),
+    ...(severalNodes ? { node } : {}),
+  };
 }
 
 function outcomeOf(

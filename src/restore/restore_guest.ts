@@ -18,6 +18,7 @@ import { lookAt } from "./survey.ts";
 
 /** What a restore takes once the archive is on the node. */
 export interface ReplaceContext {
+  /** The plan's node. */
   node: ProxmoxNode;
   /** Where the archive was staged. */
   workDir: WorkDir;
@@ -90,7 +91,7 @@ export async function restoreStaged(
 async function stage(plan: PlannedRestore, entry: RestoredGuest, context: RestoreContext): Promise<string> {
   const { archive, compression, target } = plan;
   const { node, listen, stop } = context;
-  const path = `${await context.workDir.makeDir(String(target))}/${stagedName(plan)}`;
+  const path = `${context.workDir.path}/${stagedName(plan)}`;
   listen({ type: "phase", vmid: target, text: "staging" });
   try {
     const contents = await stageArchive({
@@ -119,9 +120,9 @@ export function stagedName(
   return archiveName({ kind, vmid: archive.vmid ?? target, time, compression });
 }
 
-/** Longest path that staging under `workDir` comes to. */
-export function requireShortPath(workDir: string, plan: PlannedRestore): void {
-  const longest = `${workDir}/${plan.target}/vzdump-qemu-999999999-2026_01_31-12_00_00.vma.zst`;
+/** Refuses a directory under which the path of a staged archive may become longer than the tools take. */
+export function requireShortPath(workDir: string): void {
+  const longest = `${workDir}/vzdump-qemu-999999999-2026_01_31-12_00_00.vma.zst`;
   if (longest.length <= ARCHIVE_PATH_LIMIT) return;
   throw new UserError(
     "usage",

@@ -2,12 +2,25 @@ import { parseGuestConfig } from "../archive/guest_config.ts";
 import type { DecoderFactory } from "../archive/contents.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import type { Guest } from "../core/guest.ts";
+import { mapBounded } from "../core/map_bounded.ts";
 import type { SnapshotSource, StoredArchive } from "../core/sink.ts";
-import { listGuests, listPools, listStorages, nextFreeVmid, type ProxmoxNode } from "../proxmox/cluster.ts";
+import {
+  listGuests,
+  listPools,
+  listStorages,
+  nextFreeVmid,
+  type ProxmoxNode,
+  type Storage,
+} from "../proxmox/cluster.ts";
 import { guestStatus } from "../proxmox/guest_control.ts";
 import { readGuest } from "../proxmox/guest_record.ts";
+import type { Nodes } from "../proxmox/nodes.ts";
+import { targetNode } from "./make_plan.ts";
 import { peekArchive } from "./peek.ts";
-import type { RestoreWish, Standing, Surroundings } from "./plan.ts";
+import type { RestoreSettings, RestoreWish, Standing, Surroundings } from "./plan.ts";
+
+/** Questions asked of nodes at a time. */
+const AT_ONCE = 4;
 
 /** Reads what each archive's own beginning tells and decides its target. */
 export async function readWishes(
@@ -51,26 +64,68 @@ async function peek(archive: StoredArchive, from: { source: SnapshotSource; deco
 
 /** `count` vmids that are free now, the first as Proxmox proposes it. */
 export async function freeVmids(node: ProxmoxNode, count: number): Promise<number[]> {
-  const taken = new Set((await listGuests(node)).map((guest) => guest.vmid));
+  const [guests, next] = await Promise.all([listGuests(node), nextFreeVmid(node)]);
+  const taken = new Set(guests.map((guest) => guest.vmid));
   const free: number[] = [];
-  for (let vmid = await nextFreeVmid(node); free.length < count; vmid++) {
+  for (let vmid = next; free.length < count; vmid++) {
     if (!taken.has(vmid)) free.push(vmid);
   }
   return free;
 }
 
-/** Looks at everything the plan has to fit into. */
-export async function survey(node: ProxmoxNode, wishes: readonly RestoreWish[]): Promise<Surroundings> {
-  const guests = await listGuests(node);
+/**
+ * Looks at everything the plan has to fit into: the guests that stand there, and the nodes that are restored to.
+ * `settings.node`: see `RestoreSettings`.
+ */
+export async function survey(
+  nodes: Nodes,
+  wishes: readonly RestoreWish[],
+  settings: Pick<RestoreSettings, "node">,
+): Promise<Surroundings> {
+  const { entry } = nodes;
+  // Each question takes pvesh a second or two on a real node.
+  const [guests, pools] = await Promise.all([listGuests(entry), listPools(entry)]);
+  const around = {
+    node: entry.name,
+    guests,
+    standing: new Map<number, Standing>(),
+    storages: new Map<string, readonly Storage[]>(),
+    unreachable: new Map<string, string>(),
+    pools,
+  };
+  const targets = wishes.map(({ target }) => {
+    const guest = guests.find(({ vmid }) => vmid === target);
+    return targetNode(guest && { guest }, around, settings);
+  });
+  const reached = new Map<string, ProxmoxNode>();
   const vmids = new Set(wishes.flatMap(({ target, archive }) => [target, archive.vmid]));
-  const standing = new Map<number, Standing>();
-  for (const guest of guests) if (vmids.has(guest.vmid)) standing.set(guest.vmid, await lookAt(node, guest));
-  const [storages, pools] = [await listStorages(node), await listPools(node)];
-  return { node: node.name, guests, standing, storages, pools };
+  const concerned = guests.filter(({ vmid }) => vmids.has(vmid));
+  await mapBounded([...new Set(targets)], AT_ONCE, async (name) => {
+    try {
+      const node = await nodes.node(name);
+      around.storages.set(name, await listStorages(node));
+      reached.set(name, node);
+    } catch (error) {
+      if (name === entry.name) throw error;
+      around.unreachable.set(name, messageOf(error));
+    }
+  });
+  await mapBounded(concerned, AT_ONCE, async (guest) => {
+    const look = lookAt(reached.get(guest.node) ?? entry, guest);
+    const isRefused = around.unreachable.has(guest.node);
+    around.standing.set(guest.vmid, isRefused ? await look.catch(() => asListed(guest)) : await look);
+  });
+  return around;
 }
+
+/** A guest of which no more is known than what the cluster lists. */
+const asListed = (guest: Guest): Standing => ({ guest, status: guest.status, config: {}, snapshots: [] });
 
 /** Looks at one guest: its state from the guest itself where it is on this node, its configuration anywhere. */
 export async function lookAt(node: ProxmoxNode, guest: Guest): Promise<Standing> {
-  const status = guest.node === node.name ? await guestStatus(node, guest) : guest.status;
-  return { guest, status, ...await readGuest(node, guest) };
+  const [status, record] = await Promise.all([
+    guest.node === node.name ? guestStatus(node, guest) : guest.status,
+    readGuest(node, guest),
+  ]);
+  return { guest, status, ...record };
 }

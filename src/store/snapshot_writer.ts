@@ -9,7 +9,7 @@ import { syncDir, writeJson } from "./durable.ts";
 import { HashedFile } from "./hashed_file.ts";
 import { MANIFEST, PART, RECORD, REPORT, RUN_LOCK, snapshotName } from "./layout.ts";
 
-/** Bytes written between two looks at the free space. */
+/** Bytes written, by all archives together, between two looks at the free space. */
 const SPACE_CHECK_BYTES = 64 * 1024 * 1024;
 
 /**
@@ -24,6 +24,8 @@ export class SnapshotWriter implements SnapshotSink {
   #madeRoot = false;
   /** Names taken or about to be. */
   readonly #stored = new Set<string>();
+  /** Bytes written since the last look at the free space. */
+  #unchecked = 0;
 
   private constructor(private readonly root: string, name: string) {
     this.path = `${root}/${name}`;
@@ -87,14 +89,14 @@ export class SnapshotWriter implements SnapshotSink {
     await this.#requireSpace();
     const file = await HashedFile.create(part);
     let bytes = 0;
-    let checkAt = SPACE_CHECK_BYTES;
     try {
       await copyBuffered(source, async (buffer, length) => {
         bytes += length;
+        this.#unchecked += length;
         // Called before anything is awaited: the file takes buffers in the order of the calls.
         const appended = file.append(buffer, length);
-        if (bytes < checkAt) return await appended;
-        checkAt += SPACE_CHECK_BYTES;
+        if (this.#unchecked < SPACE_CHECK_BYTES) return await appended;
+        this.#unchecked = 0;
         const [free] = await Promise.all([appended, this.#requireSpace()]);
         return free;
       });

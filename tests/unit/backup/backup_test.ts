@@ -1,15 +1,14 @@
 import assert from "node:assert/strict";
 import { backup } from "../../../src/backup/backup.ts";
-import type { BackupRequest } from "../../../src/backup/backup_run.ts";
+import type { BackupRequest } from "../../../src/backup/request.ts";
 import type { Guest } from "../../../src/core/guest.ts";
-import type { SnapshotSink } from "../../../src/core/sink.ts";
-import type { Manifest, Report } from "../../../src/core/snapshot.ts";
-import { drain } from "../../../src/core/bytes.ts";
+import { singleNode } from "../../../src/proxmox/nodes.ts";
 import { LocalFiles } from "../../../src/runner/local_files.ts";
 import { buildVma } from "../archive/vma_bytes.ts";
 import { TestSource } from "../core/test_source.ts";
 import { exits, standInNode } from "../proxmox/node_stand_in.ts";
 import { modeOf, namesIn, withTempDir } from "../store/temp_dir.ts";
+import { RecordingSink } from "./recording_sink.ts";
 
 const VMA = buildVma({});
 
@@ -23,27 +22,6 @@ function guest(vmid: number): Guest {
     template: false,
     tags: [],
   };
-}
-
-/** A sink that remembers what it was given. */
-class RecordingSink implements SnapshotSink {
-  manifest: Manifest | undefined;
-  report: Report | undefined;
-  readonly stored: string[] = [];
-  begin(manifest: Manifest): Promise<void> {
-    this.manifest = manifest;
-    return Promise.resolve();
-  }
-  async store(...[name, source, record]: Parameters<SnapshotSink["store"]>) {
-    let bytes = 0;
-    await drain(source, (chunk) => void (bytes += chunk.byteLength));
-    this.stored.push(name);
-    return record({ bytes });
-  }
-  finish(report: Report): Promise<void> {
-    this.report = report;
-    return Promise.resolve();
-  }
 }
 
 interface Given {
@@ -86,6 +64,7 @@ async function backedUp({ failing = [], request = {}, stop, onDump, release = "8
       settings: { mode: "snapshot", compress: "0", notify: "off", hooks: true, lockwait: 180 },
       method: "stream",
       dumpDir,
+      maxNodes: 4,
       stallTimeout: 600,
       onError: "continue",
       cleanup: true,
@@ -93,7 +72,7 @@ async function backedUp({ failing = [], request = {}, stop, onDump, release = "8
       ...request,
     };
     const report = await backup(asked, {
-      node,
+      nodes: singleNode(node),
       runId: "0123456789abcdef",
       program: "plakar-proxmox 0.0.0",
       now: () => new Date(2026, 0, 31, 12, 0, 0),
@@ -172,11 +151,11 @@ Deno.test("backup() dumps in a directory of its own that mapped uids can pass th
   const seen: string[] = [];
   await backedUp({
     onDump: async (vmid, workDir) => {
-      assert.match(workDir, new RegExp(`/plakar-proxmox-0123456789abcdef/${vmid}$`));
-      seen.push(await modeOf(workDir), await modeOf(workDir.slice(0, workDir.lastIndexOf("/"))));
+      assert.match(workDir, new RegExp(`/plakar-proxmox-0123456789abcdef-${vmid}$`));
+      seen.push(await modeOf(workDir));
     },
   });
-  assert.ok(seen.length >= 6 && seen.every((mode) => mode === "711"), seen.join());
+  assert.ok(seen.length >= 3 && seen.every((mode) => mode === "711"), seen.join());
 });
 
 Deno.test("backup() starts nothing with settings that the node does not know", async () => {

@@ -66,30 +66,46 @@ Deno.test("selectGuests() takes of a range what exists, both ends included", () 
   assert.deepEqual(select(range(101, 103)).failed, []);
 });
 
-Deno.test("selectGuests() fails a listed guest of another node", () => {
+Deno.test("selectGuests() takes a listed guest wherever it lives", () => {
   const selected = select(listed(101, 201));
-  assert.deepEqual(ids(selected.guests), [101]);
-  assert.deepEqual(ids(selected.failed), [201]);
-  assert.match(
-    explainFailed(selected.failed[0]!),
-    /^Cannot back up VM 201: it lives on node "pve2", this is "pve1"$/,
-  );
+  assert.deepEqual(ids(selected.guests), [101, 201]);
+  assert.deepEqual([selected.failed, selected.leftOut, selected.notes], [[], [], []]);
 });
 
 Deno.test("selectGuests() leaves out and names a guest of another node that a range, pool, tag or name finds", () => {
   for (const wish of [range(101, 299), { pools: ["prod"] }, { tags: ["web"] }, { names: ["web-*"] }]) {
     const selected = select(wish);
-    assert.ok(ids(selected.leftOut).includes(201), JSON.stringify(wish));
+    const left = selected.leftOut.find(({ vmid }) => vmid === 201);
+    assert.match(
+      left ? explainLeftOut(left) : "",
+      /^VM 201 is left out: it lives on node "pve2", this is "pve1"; pass --node all for the whole cluster$/,
+      JSON.stringify(wish),
+    );
     assert.ok(!ids(selected.guests).includes(201));
     assert.deepEqual(selected.failed, []);
   }
+});
+
+Deno.test("selectGuests() takes guests of every node where node is all", () => {
+  for (const wish of [{ all: true }, range(101, 299), { pools: ["prod"] }, { names: ["web-*"] }]) {
+    const selected = select({ ...wish, node: "all" });
+    assert.ok(ids(selected.guests).includes(101) && ids(selected.guests).includes(201), JSON.stringify(wish));
+    assert.deepEqual([selected.failed, selected.leftOut], [[], []]);
+  }
+  assert.match(
+    select({ names: ["*"], node: "all" }).notes.join(),
+    /of 202, 120 at present|of 120, 202 at present/,
+  );
 });
 
 Deno.test("selectGuests() takes all of this node, and says how many others there are", () => {
   const selected = select({ all: true });
   assert.deepEqual(ids(selected.guests).sort(), [101, 102, 103, 105, 110, 120]);
   assert.deepEqual([selected.failed, selected.leftOut], [[], []]);
-  assert.match(selected.notes.join(), /"all" means the guests of this node, "pve1"; 2 guests of other nodes/);
+  assert.match(
+    selected.notes.join(),
+    /"all" means the guests of this node, "pve1"; 2 guests of other nodes not taken; pass --node all/,
+  );
 });
 
 Deno.test("selectGuests() says nothing of other nodes where node names this one", () => {
@@ -98,9 +114,11 @@ Deno.test("selectGuests() says nothing of other nodes where node names this one"
   assert.equal(selected.guests.length, 6);
 });
 
-Deno.test("selectGuests() leaves out all guests of the node that was asked for when it is another", () => {
+Deno.test("selectGuests() takes the guests of the node that is named, and narrows out all others", () => {
   const selected = select({ all: true, node: "pve2" });
-  assert.deepEqual([ids(selected.guests), ids(selected.leftOut)], [[], [201, 202]]);
+  assert.deepEqual([ids(selected.guests), selected.leftOut, selected.notes], [[201, 202], [], []]);
+  const asked = select({ ...listed(101, 201), node: "pve2" });
+  assert.deepEqual([ids(asked.guests), asked.failed, asked.leftOut], [[201], [], []]);
 });
 
 Deno.test("selectGuests() takes a pool with the pools nested in it, not those named alike", () => {
@@ -134,7 +152,7 @@ Deno.test("selectGuests() takes no guest without a name by *, and says which", (
   assert.deepEqual(ids(selected.guests), [101, 102, 103, 105, 110]);
   assert.match(
     selected.notes.join(),
-    /has not reported name, tags and state of 120 yet; select such guests by vmid/,
+    /knows no name, tags and state of 120 at present; select such guests by vmid/,
   );
 });
 
@@ -181,7 +199,7 @@ Deno.test("selectGuests() refuses a selection that nothing matches", () => {
   assert.match(refusal({ all: true }, []), /; the cluster has no guests$/);
   assert.match(
     refusal({ all: true }, [guest(201, { node: "pve2" })]),
-    /; the guests that match live on other nodes$/,
+    /; the guests that match live on other nodes; pass --node all for the whole cluster$/,
   );
 });
 

@@ -135,3 +135,48 @@ Deno.test("openDoors() tells on one line what is wrong with a config file", () =
       /^Cannot read the config file ".*none.toml": /,
     );
   }));
+
+Deno.test("a secret is refused on the command line, with a word on where it goes", () => {
+  const told = /^UserError: Cannot take --conn-password: every user of this machine can read command lines$/;
+  assert.throws(() => parsed("backup", "--conn-password", "hunter2"), told);
+  assert.throws(() => parsed("backup", "--conn-password=hunter2"), told);
+  assert.throws(() => parsed("backup", "--conn-password"), told);
+});
+
+Deno.test("addTableFlags() shows no flag for a secret in help", () => {
+  const command = new Command("test");
+  addTableFlags(command, "backup");
+  assert.match(command.helpInformation(), /--conn-username/);
+  assert.doesNotMatch(command.helpInformation(), /--conn-password|--conn-identity-passphrase/);
+});
+
+Deno.test("openDoors() reads a secret out of the environment and leaves none there for children", async () => {
+  const name = "PLAKAR_PROXMOX_CONN_PASSWORD";
+  Deno.env.set(name, "hunter2");
+  try {
+    const options = await read("backup", [], { [name]: "hunter2" });
+    assert.equal(options.conn_password?.reveal(), "hunter2");
+    assert.equal(Deno.env.get(name), undefined);
+  } finally {
+    Deno.env.delete(name);
+  }
+});
+
+Deno.test("openDoors() warns of a config file whose secret others can read", () =>
+  withTempDir(async (dir) => {
+    const path = `${dir}/config.toml`;
+    const warnings = async (text: string, mode: number) => {
+      const said: string[] = [];
+      await Deno.writeTextFile(path, text);
+      await Deno.chmod(path, mode);
+      await openDoors("backup", { config: path }, {}, (line) => said.push(line));
+      return said;
+    };
+    const secret = 'conn_password = "hunter2"\n';
+    const warning = `Others can read "conn_password" in "${path}"; run: chmod 600 "${path}"`;
+    assert.deepEqual(await warnings(secret, 0o644), [warning]);
+    assert.deepEqual(await warnings(secret, 0o640), [warning]);
+    assert.deepEqual(await warnings(`[backup]\n${secret}`, 0o604), [warning]);
+    assert.deepEqual(await warnings(secret, 0o600), []);
+    assert.deepEqual(await warnings("lockwait = 1\n", 0o644), []);
+  }));

@@ -16,6 +16,7 @@ const SENTENCES: [string, string][] = [
   ["pass --destroy-excluded to lose that", "pass destroy_excluded=true to lose that"],
   ["give exactly one of --vmid, --pool", "give exactly one of vmid, pool"],
   ["give another --dump-dir", "give another dump_dir"],
+  ["pass --node all for the whole cluster", "pass node=all for the whole cluster"],
   ["first: qm set 101 --protection 0", "first: qm set 101 --protection 0"],
 ];
 

@@ -73,6 +73,10 @@ export class StandInRunner implements Runner {
     return Promise.reject(new Error("the test has no filters"));
   }
 
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
   #called<Way extends "run" | "read" | "finish">(way: Way, argv: Argv): NonNullable<NodeScript[Way]> {
     this.calls.push(argv);
     const script = this.script[way];

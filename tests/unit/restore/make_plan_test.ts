@@ -2,7 +2,17 @@ import assert from "node:assert/strict";
 import type { GuestKind } from "../../../src/core/guest.ts";
 import { planRestores } from "../../../src/restore/make_plan.ts";
 import type { RestoreSettings, Standing } from "../../../src/restore/plan.ts";
-import { around, CT_CONFIG, planOf, reasonsOf, SETTINGS, standing, VM_CONFIG, wish } from "./surroundings.ts";
+import {
+  around,
+  CT_CONFIG,
+  planOf,
+  reasonsOf,
+  SETTINGS,
+  standing,
+  storage,
+  VM_CONFIG,
+  wish,
+} from "./surroundings.ts";
 
 const KINDS = ["qemu", "lxc"] as const;
 const OTHER_VM = { ...VM_CONFIG, name: "db", smbios1: "uuid=99999999-2222-3333-4444-555555555555" };
@@ -64,12 +74,43 @@ for (const kind of KINDS) {
     }
   });
 
-  Deno.test(`planRestores() refuses a ${kind} guest on another node, whatever if_exists says`, () => {
-    const there = standing(kind, { guest: { node: "pve2" } });
+  Deno.test(`planRestores() restores a ${kind} guest on the node where it lives, onto its storages`, () => {
+    const there = [standing(kind, { guest: { node: "pve2" } })];
+    const others = { pve2: [storage("fast"), storage("pool")] };
+    const plan = planOf(wish(kind), around({ standing: there, storages: [], others }), {
+      ifExists: "replace",
+    });
+    assert.deepEqual([plan.node, plan.refusals, plan.warnings], ["pve2", [], []]);
+    assert.deepEqual(reasonsOf(planOf(wish(kind), around({ standing: there, others }))), [
+      'it is running on node "pve2"',
+    ]);
+    const lacking = planOf(wish(kind), around({ standing: there, others: { pve2: [] } }));
+    assert.match(reasonsOf(lacking).join(), /does not exist on node "pve2"|no storage of node "pve2"/);
+  });
+
+  Deno.test(`planRestores() creates a ${kind} guest on the node that is given`, () => {
+    const surroundings = around({ storages: [], others: { pve2: [storage("fast"), storage("pool")] } });
+    const plan = planOf(wish(kind), surroundings, { node: "pve2" });
+    assert.deepEqual([plan.node, plan.action, plan.refusals], ["pve2", "create", []]);
+  });
+
+  Deno.test(`planRestores() says that a ${kind} guest is not restored on the node that is given`, () => {
+    const there = standing(kind);
+    const plan = planOf(wish(kind), around({ standing: [there] }), { node: "pve2", ifExists: "replace" });
+    assert.deepEqual([plan.node, plan.refusals], ["pve1", []]);
+    assert.deepEqual(plan.warnings, ['it is restored on node "pve1", where it lives, not on "pve2"']);
+  });
+
+  Deno.test(`planRestores() refuses a ${kind} guest whose node cannot be reached, whatever if_exists says`, () => {
+    const unreachable = new Map([["pve2", "no route to host"]]);
+    const there = [standing(kind, { guest: { node: "pve2" } })];
     for (const ifExists of ["refuse", "replace-same", "replace-stopped", "replace"] as const) {
-      const plan = planOf(wish(kind), around({ standing: [there] }), { ifExists, destroyExcluded: true });
-      assert.deepEqual(reasonsOf(plan), ['it stands on node "pve2", this is "pve1"']);
+      const plan = planOf(wish(kind), around({ standing: there, unreachable }), { ifExists });
+      const reason = 'it lives on node "pve2", which cannot be used: no route to host';
+      assert.deepEqual(reasonsOf(plan), [reason]);
     }
+    const created = planOf(wish(kind), around({ unreachable }), { node: "pve2" });
+    assert.deepEqual(reasonsOf(created), ['node "pve2" cannot be used: no route to host']);
   });
 
   Deno.test(`planRestores() refuses to replace a guest of the other kind by a ${kind} archive`, () => {

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { planLines } from "../../../src/restore/plan_text.ts";
-import { around, CT_CONFIG, GIB, planOf, standing, VM_CONFIG, wish } from "../restore/surroundings.ts";
+import {
+  around,
+  CT_CONFIG,
+  GIB,
+  planOf,
+  standing,
+  storage,
+  VM_CONFIG,
+  wish,
+} from "../restore/surroundings.ts";
 
 Deno.test("planLines() shows a restore beside all others", () => {
   assert.deepEqual(planLines([planOf(wish("qemu"))]), [
@@ -67,4 +76,13 @@ Deno.test("planLines() shows one block after the other", () => {
     2,
   );
   assert.deepEqual(planLines([]), []);
+});
+
+Deno.test("planLines() names the node of a replace where the guests are restored on several", () => {
+  const others = { pve2: [storage("fast")] };
+  const there = around({ standing: [standing("qemu", { guest: { node: "pve2" } })], others });
+  const plans = [planOf(wish("qemu"), there, { ifExists: "replace" }), planOf(wish("lxc"))];
+  const targets = planLines(plans).filter((line) => line.startsWith("    target"));
+  assert.match(targets[0] ?? "", /VM "web" stands there on node pve2 \(running, the same guest\) and is/);
+  assert.match(targets[1] ?? "", /new on node pve1$/);
 });

@@ -4,6 +4,7 @@ import type { PlannedRestore, RestoreSettings } from "../../../src/restore/plan.
 import type { RestoreReport } from "../../../src/restore/report.ts";
 import { restore, type RestoreRun } from "../../../src/restore/restore.ts";
 import { lookAt } from "../../../src/restore/survey.ts";
+import { singleNode } from "../../../src/proxmox/nodes.ts";
 import { listGuests } from "../../../src/proxmox/cluster.ts";
 import { buildVma } from "../archive/vma_bytes.ts";
 import { TestSource, type TestSourceOptions } from "../core/test_source.ts";
@@ -46,7 +47,7 @@ async function restored(small: SmallNode, given: Given = {}) {
     const saved: RestoreReport[] = [];
     const events: FlowEvent[] = [];
     const report = await restore([plan], {
-      node: small.node,
+      nodes: singleNode(small.node),
       source: { open: () => Promise.resolve(new TestSource(given.bytes ?? VMA, given.source)) },
       decoder: () => Promise.reject(new Error("the test has no decoder")),
       runId: "0123",

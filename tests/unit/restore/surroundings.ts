@@ -81,14 +81,20 @@ export function storage(id: string, given: Partial<Storage> = {}): Storage {
   };
 }
 
+/** `storages` are those of pve1, `others` those of further nodes. */
 export function around(
-  given: Partial<Omit<Surroundings, "standing">> & { standing?: Standing[] } = {},
+  given: Partial<Omit<Surroundings, "standing" | "storages">> & {
+    standing?: Standing[];
+    storages?: Storage[];
+    others?: Record<string, Storage[]>;
+  } = {},
 ): Surroundings {
-  const { standing: there = [], ...rest } = given;
+  const { standing: there = [], storages = [storage("fast"), storage("pool")], others = {}, ...rest } = given;
   return {
     node: "pve1",
     guests: there.map((entry) => entry.guest),
-    storages: [storage("fast"), storage("pool")],
+    storages: new Map([["pve1", storages], ...Object.entries(others)]),
+    unreachable: new Map(),
     pools: ["prod", "prod/web"],
     ...rest,
     standing: new Map(there.map((entry) => [entry.guest.vmid, entry])),
