@@ -43,7 +43,7 @@ export function declareBackup(command: Command): void {
 /** Runs `backup`; answers the exit status. */
 export async function runBackup(flags: Flags, context: CliContext): Promise<void> {
   const { terminal } = context;
-  const doors = await openDoors("backup", flags, context.environment);
+  const doors = await openDoors("backup", flags, context.environment, (line) => terminal.say(line));
   const options = readOptions("backup", flags.retryFailed ? await onlyFailed(flags.to, doors) : doors);
   const selection = selectionOf(options);
   const nodes = await openNodes(options, terminal);

@@ -60,7 +60,7 @@ export function declareRestore(command: Command): void {
 export async function runRestore(flags: Flags, context: CliContext): Promise<void> {
   const { terminal } = context;
   const force = { describe: () => "--force", values: { if_exists: "replace" }, shared: false };
-  const doors = await openDoors("restore", flags, context.environment);
+  const doors = await openDoors("restore", flags, context.environment, (line) => terminal.say(line));
   if (flags.force && flags.ifExists !== undefined) {
     throw new UserError("usage", "Cannot use --force and --if-exists together");
   }

@@ -4,12 +4,13 @@ import type { ExporterOptions } from "../config/options.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import type { Requests, Responses } from "../rpc/grpc/methods.ts";
 import type { Services } from "../rpc/grpc/server.ts";
+import { originOfOptions } from "../setup/where.ts";
 import type { PluginContext } from "./context.ts";
 import type { ArrivedArchive, ExportSession } from "./export_session.ts";
 import { afterInit, explained, inPlakarsWords } from "./explained.ts";
 import { type IncomingFile, incomingFiles } from "./incoming_files.ts";
 import { isSidecar } from "./layout.ts";
-import { exporterOptions, originOf } from "./options.ts";
+import { exporterOptions } from "./options.ts";
 import type { Record } from "./proto/connectors_pb.ts";
 import { Exporter, type ExportRequest, type ExportResponseSchema } from "./proto/exporter_pb.ts";
 import { serviceOf } from "./proto/service.ts";
@@ -25,8 +26,10 @@ export function exporterService(context: PluginContext): Services {
   return serviceOf(Exporter, {
     init: ({ config }) =>
       explained(() => {
-        options = exporterOptions(config);
-        return { origin: originOf(options.location), type: "proxmox", root: "/", flags: 0 };
+        const given = exporterOptions(config);
+        const origin = originOfOptions(given);
+        options = given;
+        return { origin, type: "proxmox", root: "/", flags: 0 };
       }),
     ping: () =>
       explained(async () => {

@@ -1,7 +1,6 @@
 import { type Door, plakarDoor, readOptions } from "../config/doors.ts";
 import type { ExporterOptions, ImporterOptions } from "../config/options.ts";
 import { UserError } from "../core/errors.ts";
-import { originOfOptions } from "../setup/where.ts";
 
 type PlakarConfig = Readonly<Record<string, string>>;
 
@@ -70,5 +69,3 @@ function wordFor(name: string, value: string, words: NonNullable<KnownName["valu
   const known = Object.keys(words).join(" or ");
   throw new UserError("usage", `Cannot use ${JSON.stringify(value)} for "${name}": must be ${known}`);
 }
-
-export const originOf = (location: string): string => originOfOptions({ location, mode: "auto" });

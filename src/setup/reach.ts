@@ -99,12 +99,14 @@ function localHop(entry: ProxmoxNode, ssh: SshOptions): Route {
     async open(target) {
       const { hopArgv, hopFailure, hopLabel } = await import("../runner/remote/hop.ts");
       const { ChildChannels } = await import("../runner/remote/child_channel.ts");
+      const { ENVIRONMENT } = await import("../runner/openssh/settings.ts");
       const to = await hopTarget(target, entry, ssh);
       const through = entry.runner.label;
       const explain = (status: number, stderr: string) => hopFailure(to, through, status, stderr);
       const way = new ChildChannels({
         label: hopLabel(to, through),
         argv: hopArgv(to),
+        env: ENVIRONMENT,
         killOnClose: true,
         explain,
       });

@@ -224,8 +224,18 @@ Deno.test({
   },
 });
 
+/** Runs the command line as a process of its own. */
+async function runCli(args: string[], env: Record<string, string>) {
+  const program = new URL("../../main.ts", import.meta.url).pathname;
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", program, ...args],
+    env,
+  }).output();
+  return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
+}
+
 Deno.test({
-  name: "openNodes() leads from this machine to the other nodes by its own ssh",
+  name: "guests leads from this machine to the other nodes by its own ssh",
   ...overSsh(),
   fn: async () => {
     await using bed = await SshBed.create({ nodes: ["pve1", "pve2"], guests: [{ vmid: 101, kind: "qemu" }] });
@@ -233,14 +243,42 @@ Deno.test({
     bed.sim.change((state) => {
       state.guests[101]!.node = "pve2";
     });
-    const program = new URL("../../main.ts", import.meta.url).pathname;
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", program, "guests", "--all", "--node", "all", "--json"],
-      env: { PATH: bed.sim.path },
-    }).output();
-    const text = new TextDecoder();
-    assert.equal(code, 0, text.decode(stderr));
-    assert.match(text.decode(stdout), /"vmid":101/);
-    assert.match(text.decode(stdout), /"node":"pve2"/);
+    const args = ["guests", "--all", "--node", "all", "--json"];
+    const { code, stdout, stderr } = await runCli(args, { PATH: bed.sim.path });
+    assert.equal(code, 0, stderr);
+    assert.equal(JSON.parse(stdout).node, "pve2");
+  },
+});
+
+Deno.test({
+  name: "guests lists a whole cluster over SSH, with a password out of the environment",
+  ...overSsh(),
+  fn: async () => {
+    await using bed = await SshBed.create({ nodes: ["pve1", "pve2"], guests: [{ vmid: 101, kind: "qemu" }] });
+    bed.sim.change((state) => {
+      state.guests[101]!.node = "pve2";
+    });
+    const { name, password = "" } = await bed.addAccount({ rights: "root", hasPassword: true });
+    const { address, port } = bed.node("pve1");
+    const place = ["--location", `${name}@${address}:${port}`, "--mode", "remote"];
+    const login = [
+      "--conn-method",
+      "password",
+      "--known-hosts",
+      bed.knownHosts,
+      "--host-key-check",
+      "strict",
+    ];
+    const run = (password: string) => {
+      const env = { PLAKAR_PROXMOX_CONN_PASSWORD: password, XDG_STATE_HOME: bed.dir };
+      return runCli(["guests", "--all", "--json", ...place, ...login], env);
+    };
+    const { code, stdout, stderr } = await run(password);
+    assert.equal(code, 0, stderr);
+    assert.equal(JSON.parse(stdout).node, "pve2");
+    const wrong = await run("correct horse");
+    assert.equal(wrong.code, 4, wrong.stderr);
+    assert.match(wrong.stderr, /^Cannot log in to /);
+    assert.ok(!wrong.stderr.includes("correct horse"), wrong.stderr);
   },
 });
