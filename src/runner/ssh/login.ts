@@ -11,6 +11,9 @@ const MOST_ATTEMPTS = 5;
 /** Identity files that are tried unasked, in OpenSSH's order. */
 const USUAL_IDENTITIES = ["id_ed25519", "id_ecdsa", "id_rsa"];
 
+/** Methods that a password is sent by. */
+const PASSWORD_METHODS = ["password", "keyboard-interactive"];
+
 /** Milliseconds that an agent may take to list its keys. */
 const AGENT_TIMEOUT = 5_000;
 
@@ -59,6 +62,7 @@ export class Login {
       const { value: attempt, done } = await this.#attempts.next();
       if (done) return false;
       if (!methods.includes(attempt.method)) continue;
+      if (attempt.method === "publickey" && this.#refused.length >= this.#attemptsForKeys()) continue;
       this.#refused.push(attempt.name);
       return attempt.request;
     }
@@ -144,12 +148,20 @@ export class Login {
     }
   }
 
-  /** An agent full of keys must leave attempts to what else there is. */
+  /** Attempts that keys may take: the last one is the password's. */
+  #attemptsForKeys(): number {
+    const { method, password } = this.options.login;
+    const isPasswordNext = method === "auto" && password !== undefined && this.around.mayHavePassword() &&
+      PASSWORD_METHODS.some((name) => this.#methods.includes(name));
+    return isPasswordNext ? MOST_ATTEMPTS - 1 : MOST_ATTEMPTS;
+  }
+
+  /** An agent full of keys must leave attempts to the files. */
   async #attemptsForAgent(): Promise<number> {
-    const { method, identityFile, password } = this.options.login;
-    if (method === "agent") return MOST_ATTEMPTS;
-    const files = identityFile === undefined ? await existing(this.#identityPaths()) : 1;
-    return MOST_ATTEMPTS - Math.min(files, 2) - (password === undefined ? 0 : 1);
+    const { method, identityFile } = this.options.login;
+    const isBeforeFiles = method === "auto" && identityFile === undefined;
+    const files = isBeforeFiles ? await existing(this.#identityPaths()) : 0;
+    return this.#attemptsForKeys() - Math.min(files, 2);
   }
 
   *#offer(name: string, key: LibraryKey, how: PublicKeyRequest): Generator<Attempt, void> {
