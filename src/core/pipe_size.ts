@@ -23,3 +23,25 @@ export function enlargePipe(fd: number): void {
   if (bytes > 0 && bytes < PIPE_BYTES) libc.symbols.fcntl(fd, SET_PIPE_SIZE, PIPE_BYTES);
   libc.close();
 }
+
+/** Enlarges our ends of the pipes that are stdin and stdout of a child of ours. */
+export function enlargePipesOf(pid: number): void {
+  try {
+    const theirs = [0, 1].map((fd) => Deno.readLinkSync(`/proc/${pid}/fd/${fd}`));
+    for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+      const target = linkOf(`/proc/self/fd/${name}`);
+      if (target?.startsWith("pipe:") && theirs.includes(target)) enlargePipe(Number(name));
+    }
+  } catch {
+    // It has ended already, or there is no /proc.
+  }
+}
+
+/** The descriptor by which the directory is read is gone when it is looked at. */
+function linkOf(path: string): string | undefined {
+  try {
+    return Deno.readLinkSync(path);
+  } catch {
+    return undefined;
+  }
+}

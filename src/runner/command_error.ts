@@ -41,9 +41,10 @@ export function commandFailed(argv: Argv, end: CommandEnd, why?: string): Comman
   return commandError(argv, "status", end, `Cannot complete "${toolName(argv)}": ${reason}`, words);
 }
 
-/** We stopped the command. */
-export function commandStopped(argv: Argv, end: CommandEnd, cause: unknown): CommandError {
-  const still = end.status === STATUS_UNKNOWN ? "; it is still running" : "";
+/** We stopped the command; `lost` says why nobody knows how it ended. */
+export function commandStopped(argv: Argv, end: CommandEnd, cause: unknown, lost?: Error): CommandError {
+  const unknown = lost ? `; whether it ended is not known (${midSentence(lost)})` : "; it is still running";
+  const still = end.status === STATUS_UNKNOWN ? unknown : "";
   const message = `Stopped "${toolName(argv)}": ${messageOf(cause)}${still}`;
   return new CommandError(message, argv, "stopped", end, { cause });
 }

@@ -66,15 +66,18 @@ export class CommandFilter implements FilterProcess {
     await this.filter.release();
   }
 
+  // To the end, also when nobody wants it any more: over SSH the end of a command waits for its output to be taken.
+  // To the end in any case: output that nobody takes may keep the end of a filter on a node from us.
   async #deliver(): Promise<void> {
-    try {
-      await drain(this.filter.output, async (chunk) => {
-        if (!this.#stopped) await this.onOutput(chunk);
-      });
-    } catch (error) {
-      this.#failure = { error };
-      this.filter.kill();
-    }
+    await drain(this.filter.output, async (chunk) => {
+      if (this.#stopped || this.#failure) return;
+      try {
+        await this.onOutput(chunk);
+      } catch (error) {
+        this.#failure = { error };
+        this.filter.kill();
+      }
+    });
   }
 
   /** Why nothing more can be written, once the filter is gone. */
@@ -84,7 +87,7 @@ export class CommandFilter implements FilterProcess {
     clearTimeout(kill);
     await this.filter.release();
     if (this.#failure) return this.#failure.error;
-    if (this.#stopped) return commandStopped(this.argv, end, this.#stopped.reason);
+    if (this.#stopped) return commandStopped(this.argv, end, this.#stopped.reason, this.#lost);
     if (this.#lost) return commandCutOff(this.argv, end, this.#lost);
     if (end.status !== 0) return commandFailed(this.argv, end);
     return commandFailed(this.argv, end, "it ended before it took all its input");

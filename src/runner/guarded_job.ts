@@ -50,7 +50,7 @@ export class GuardedJob implements JobSource {
     if (chunk.length > 0 && !this.#stopping) return chunk;
     await this.#stopping?.done;
     const end = await this.#end();
-    if (this.#stopping) throw commandStopped(this.argv, end, this.#stopping.reason);
+    if (this.#stopping) throw commandStopped(this.argv, end, this.#stopping.reason, this.#lost);
     if (this.#leftBehind) {
       throw commandFailed(this.argv, end, "a process that it left behind keeps its output open");
     }

@@ -20,10 +20,7 @@ interface TheirConfiguration {
 }
 
 /** A way to open channels, until it is over. */
-interface Connection {
-  channels: Channels;
-  master?: Master;
-}
+type Connection = Pick<Channels, "open" | "close">;
 
 /**
  * Reaches a node by the system's `ssh`, as the user has set it up: aliases, jump hosts, agents, hardware keys. One
@@ -35,7 +32,9 @@ export class OpensshChannels implements Channels {
   readonly label: string;
   readonly #local = new LocalRunner({ env: ENVIRONMENT });
   readonly #said = new Set<string>();
-  #connection: Promise<Connection> | undefined;
+  readonly #made: Connection[] = [];
+  #current: Promise<Connection> | undefined;
+  #latest: Connection | undefined;
   #isClosed = false;
 
   /** @throws {UserError} of kind `usage` for what the system's ssh cannot be given */
@@ -51,43 +50,64 @@ export class OpensshChannels implements Channels {
         `Cannot open a channel to "${this.label}": the connection was closed`,
       );
     }
-    const { channels } = await (this.#connection ??= this.#connect());
-    return await channels.open(command, onStderr);
-  }
-
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    const connection = await this.#connection?.catch(() => undefined);
-    await connection?.channels.close();
-    await connection?.master?.close();
-  }
-
-  async #connect(): Promise<Connection> {
+    const current = this.#current ??= this.#connect();
     try {
-      const theirs = await this.#configuration();
-      const settings = settingsOf(this.options, theirs.knownHosts);
-      if (theirs.hasControlPath && await this.#hasMaster(settings)) {
-        return { channels: this.#sharing(settings) };
-      }
-      const master = await this.#master(settings);
-      void master.ended.then(() => this.#connection = undefined);
-      return { master, channels: this.#sharing([...settings, master.controlPath]) };
+      return await (await current).open(command, onStderr);
     } catch (error) {
-      this.#connection = undefined;
+      if (this.#current === current) this.#current = undefined;
       throw error;
     }
   }
 
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#current?.catch(() => undefined);
+    await Promise.all(this.#made.map((connection) => connection.close()));
+  }
+
+  async #connect(): Promise<Connection> {
+    const theirs = await this.#configuration();
+    const settings = settingsOf(this.options, theirs.knownHosts);
+    if (theirs.hasControlPath && await this.#hasMaster(settings)) return this.#sharing(settings);
+    const master = await this.#master(settings);
+    const connection = this.#sharing([...settings, master.controlPath], master);
+    void master.ended.then(() => {
+      this.#forget(connection);
+      void master.close();
+    });
+    return connection;
+  }
+
   /** Channels over a master; without one, or where it is full, each `ssh` connects by itself. */
-  #sharing(settings: readonly string[]): Channels {
+  #sharing(settings: readonly string[], master?: Master): Connection {
     const all = [...settings, "ControlMaster=no", "PermitLocalCommand=no", "LogLevel=ERROR"];
-    return new ChildChannels({
+    const channels = new ChildChannels({
       label: this.label,
       argv: ["ssh", ...settingArgs(all), ...accountArgs(this.options)],
       env: ENVIRONMENT,
       killOnClose: true,
-      explain: (status, said) => status === SSH_FAILED ? complaint(this.label, said) : undefined,
+      explain: (status) => {
+        if (status !== SSH_FAILED) return undefined;
+        if (!master) this.#forget(connection);
+        // What came on its stderr is the command's more likely than its own.
+        return complaint(this.label, master?.lastWords ?? "");
+      },
     });
+    const connection: Connection = {
+      open: (command, onStderr) => channels.open(command, onStderr),
+      async close() {
+        await channels.close();
+        await master?.close();
+      },
+    };
+    this.#made.push(connection);
+    this.#latest = connection;
+    return connection;
+  }
+
+  /** The next channel needs a new connection. */
+  #forget(connection: Connection): void {
+    if (this.#latest === connection) this.#current = undefined;
   }
 
   async #master(settings: readonly string[]): Promise<Master> {
@@ -98,7 +118,7 @@ export class OpensshChannels implements Channels {
     if (trust.fingerprint !== undefined) return master;
     if (trust.hostKeyCheck === "off") {
       this.#say(`Did not check who "${this.label}" is, since host_key_check is "off"`);
-    } else if (/^Warning: Permanently added /m.test(master.said.toString())) {
+    } else if (master.hasRecordedKey) {
       this.#say(
         `Recorded the new host key of "${this.label}" in "${trust.recordIn}"${await lastKey(trust.recordIn)}`,
       );

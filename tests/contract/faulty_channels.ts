@@ -39,13 +39,16 @@ class FaultyChannel implements Channel {
   readonly output: ByteSource;
   readonly ended: Promise<ChannelEnd>;
   readonly #lost = Promise.withResolvers<ChannelEnd>();
+  /** Over a network, the end comes behind the last byte. */
+  readonly #delivered = Promise.withResolvers<void>();
   #outputLeft: number;
   #inputLeft: number;
 
   constructor(readonly inner: Channel, limits: { output?: number; input?: number }) {
     this.#outputLeft = limits.output ?? Infinity;
     this.#inputLeft = limits.input ?? Infinity;
-    this.ended = Promise.race([this.#lost.promise, inner.ended]);
+    if (limits.output === undefined) this.#delivered.resolve();
+    this.ended = Promise.race([this.#lost.promise, this.#delivered.promise.then(() => inner.ended)]);
     this.output = {
       read: (view) => this.#read(view),
       cancel: (reason) => inner.output.cancel(reason),
@@ -76,6 +79,7 @@ class FaultyChannel implements Channel {
     const chunk = await this.inner.output.read(view.subarray(0, Math.min(view.length, this.#outputLeft)));
     this.#outputLeft -= chunk.length;
     if (this.#outputLeft === 0) this.lose();
+    if (chunk.length === 0) this.#delivered.resolve();
     return chunk;
   }
 }

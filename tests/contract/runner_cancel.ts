@@ -77,13 +77,15 @@ export function cancelContract(name: string, make: MakeRunner): void {
     }));
 
   Deno.test(`${name} cancel() closes the pipe under a job that does not end`, () =>
-    withBench(make, async ({ runner, dir, script }) => {
+    withBench(make, async ({ runner, dir, script, closesPipes }) => {
       const tool = await script(`trap '' TERM; while echo data; do sleep 0.05; done 2>/dev/null; exit 1`);
       const job = await runner.read(tool, { logDir: dir });
       await job.read(new Uint8Array(100));
       await job.cancel("stop");
       const error = await commandError(job.read(new Uint8Array(1)));
-      assert.equal(error.end.status, 141);
+      // Where closing the pipe takes closing the channel (RFC 4254 has no other way), nobody can tell the status.
+      const expected = closesPipes ? [141] : [141, -1];
+      assert.ok(expected.includes(error.end.status), `status ${error.end.status}`);
     }, { drain: 2000 }));
 
   Deno.test({
@@ -98,7 +100,10 @@ export function cancelContract(name: string, make: MakeRunner): void {
         const pid = Number(new TextDecoder().decode(await job.read(new Uint8Array(100))));
         const reading = commandError(job.read(new Uint8Array(1)));
         await job.cancel("stop");
-        assert.match((await reading).message, /: stop; it is still running$/);
+        assert.match(
+          (await reading).message,
+          /: stop; (it is still running|whether it ended is not known \(.*\))$/,
+        );
         const session = sessionOf(pid);
         Deno.kill(pid, "SIGKILL");
         await until("the job and its guard are gone", () => sessionMembers(session).length === 0);

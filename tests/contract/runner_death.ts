@@ -169,10 +169,10 @@ const CASES: Case[] = [
 
 /**
  * Registers the tests of what becomes of a job when the process that runs it is killed. `program` is that process: it
- * hands its runner to `live` of `runner_life.ts`.
+ * hands its runner to `live` of `runner_life.ts`. `only` picks some of the tests.
  */
-export function deathContract(name: string, program: URL): void {
-  for (const test of CASES) {
+export function deathContract(name: string, program: URL, only = /^/): void {
+  for (const test of CASES.filter(({ what }) => only.test(what))) {
     Deno.test(`${name} runner's death: ${test.what}`, async () => {
       assert.deepEqual(await play(program, test), test.events);
     });

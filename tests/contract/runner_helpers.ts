@@ -7,13 +7,14 @@ import { type Argv, CommandError, type Runner } from "../../src/runner/runner.ts
 export interface RunnerUnderTest {
   runner: Runner;
   close(): Promise<void>;
+  /** A job's stdout can be closed alone: how the job ends then is known. */
+  closesPipes?: boolean;
 }
 
 export type MakeRunner = (limits?: Partial<JobLimits>) => Promise<RunnerUnderTest>;
 
 /** What a test gets: a runner, a directory of its own, and a writer of programs in there. */
-export interface Bench {
-  runner: Runner;
+export interface Bench extends Pick<RunnerUnderTest, "runner" | "closesPipes"> {
   dir: string;
   /** Writes an executable sh script and answers the command that runs it. */
   script(text: string): Promise<Argv>;
@@ -26,9 +27,9 @@ export async function withBench(
   limits?: Partial<JobLimits>,
 ): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "runner-test-" });
-  const { runner, close } = await make(limits);
+  const { close, ...underTest } = await make(limits);
   try {
-    await test({ runner, dir, script: (text) => writeScript(dir, text) });
+    await test({ ...underTest, dir, script: (text) => writeScript(dir, text) });
   } finally {
     await close();
     await Deno.remove(dir, { recursive: true });

@@ -7,6 +7,7 @@ runnerContract("local", (limits) => {
   return Promise.resolve({
     runner: new LocalRunner(limits ? { limits } : {}),
     close: () => Promise.resolve(),
+    closesPipes: true,
   });
 });
 

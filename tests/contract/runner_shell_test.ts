@@ -1,9 +1,8 @@
-import { ChildChannels } from "../../src/runner/remote/child_channel.ts";
 import { ShellRunner } from "../../src/runner/remote/shell_runner.ts";
+import { shellChannels } from "./faulty_channels.ts";
 import { runnerContract } from "./runner_contract.ts";
 
 runnerContract("shell", (limits) => {
-  const channels = new ChildChannels({ label: "root@pve1", argv: ["/bin/sh", "-c"], killOnClose: false });
-  const runner = new ShellRunner(channels, limits ? { limits } : {});
-  return Promise.resolve({ runner, close: () => runner.close() });
+  const runner = new ShellRunner(shellChannels(), limits ? { limits } : {});
+  return Promise.resolve({ runner, close: () => runner.close(), closesPipes: true });
 });

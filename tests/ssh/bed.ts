@@ -129,6 +129,18 @@ export class SshBed implements AsyncDisposable {
     return { host: proxy.hostname, port: proxy.port, user: "root" };
   }
 
+  /** What Proxmox sets up on every node: `ssh` there reaches the others as root, under their names. */
+  async trustEachOther(from = this.#node(0)): Promise<void> {
+    const settings = [
+      `Port=${this.port}`,
+      `IdentityFile=${this.identityFile}`,
+      `UserKnownHostsFile=${this.knownHosts}`,
+    ];
+    const words = settings.map((setting) => `-o ${setting}`).join(" ");
+    const script = `#!/bin/sh\nexec /usr/bin/ssh ${words} "$@"\n`;
+    await Deno.writeTextFile(`${from.sim.bin}/ssh`, script, { mode: 0o755 });
+  }
+
   /** Makes a throw-away account, which every node has. */
   async addAccount(spec: AccountSpec): Promise<Account> {
     const name = `ppx-${this.id}-${++this.#accounts}`;
@@ -147,6 +159,21 @@ export class SshBed implements AsyncDisposable {
   /** Starts an ssh-agent that holds the given keys (default: the usual one); answers its socket. */
   startAgent(keys = [this.identityFile]): Promise<string> {
     return startAgent(this.dir, this.#undo, keys);
+  }
+
+  /** Command lines of the processes on the nodes that logins have started. */
+  processes(): string[] {
+    const mark = `${MARK}=${this.dir}`;
+    return [...Deno.readDirSync("/proc")].filter(({ name }) => /^\d+$/.test(name)).flatMap(({ name }) => {
+      try {
+        const isOurs = Deno.readTextFileSync(`/proc/${name}/environ`).split("\0").includes(mark);
+        return isOurs
+          ? [Deno.readTextFileSync(`/proc/${name}/cmdline`).replaceAll("\0", " ").slice(0, 200)]
+          : [];
+      } catch {
+        return []; // it has ended
+      }
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -40,9 +40,12 @@ export class FaultProxy implements AsyncDisposable {
   readonly #work: Promise<unknown>[] = [];
   #over = false;
 
-  /** Listens on a port of its own (or on `port`) and passes on to `target`. */
-  constructor(readonly target: { hostname: string; port: number }, port = 0) {
-    this.#listener = Deno.listen({ hostname: "127.0.0.1", port });
+  /** Listens on a port of its own, or where it is told to, and passes on to `target`. */
+  constructor(
+    readonly target: { hostname: string; port: number },
+    { hostname = "127.0.0.1", port = 0 }: { hostname?: string; port?: number } = {},
+  ) {
+    this.#listener = Deno.listen({ hostname, port });
     ({ hostname: this.hostname, port: this.port } = this.#listener.addr as Deno.NetAddr);
     this.#work.push(this.#accept());
   }

@@ -4,7 +4,7 @@ import { plakarDoor, readOptions } from "../../src/config/doors.ts";
 import { messageOf, UserError } from "../../src/core/errors.ts";
 import type { Nodes } from "../../src/proxmox/nodes.ts";
 import { openNodes } from "../../src/setup/reach.ts";
-import { needsSsh, SshBed, type SshNode } from "./bed.ts";
+import { needsSsh, SshBed } from "./bed.ts";
 
 /** ssh2 leaves Deno's ciphers to the garbage collector. */
 const overSsh = (...programs: string[]) => ({ ...needsSsh(...programs), sanitizeResources: false });
@@ -40,19 +40,6 @@ const hostnameOf = async (nodes: Nodes, name: string): Promise<string> => {
   return (await runner.run(["pvesh", "get", "/cluster/status", "--output-format", "json"])).stdout;
 };
 
-/** What Proxmox sets up on every node: `ssh` there reaches the others as root, under their names. */
-async function trustEachOther(bed: SshBed, from: SshNode): Promise<void> {
-  const settings = [
-    `Port=${bed.port}`,
-    `IdentityFile=${bed.identityFile}`,
-    `UserKnownHostsFile=${bed.knownHosts}`,
-  ];
-  const words = settings.map((setting) => `-o ${setting}`).join(" ");
-  await Deno.writeTextFile(`${from.sim.bin}/ssh`, `#!/bin/sh\nexec /usr/bin/ssh ${words} "$@"\n`, {
-    mode: 0o755,
-  });
-}
-
 for (const transport of ["builtin", "openssh"]) {
   const withTransport = (bed: SshBed) => ({ ...bed.options(), ssh_transport: transport });
 
@@ -82,7 +69,7 @@ for (const transport of ["builtin", "openssh"]) {
     ...overSsh(),
     fn: async () => {
       await using bed = await SshBed.create({ nodes: ["pve1", "pve2"] });
-      await trustEachOther(bed, bed.node("pve1"));
+      await bed.trustEachOther();
       await withNodes(bed, { ...withTransport(bed), node_access: "entry" }, async (nodes) => {
         const node = await nodes.node("pve2");
         assert.match(node.runner.label, /through .*pve2|pve2 \(through /);
@@ -100,7 +87,7 @@ Deno.test({
   ...overSsh(),
   fn: async () => {
     await using bed = await SshBed.create({ nodes: ["pve1", "pve2"] });
-    await trustEachOther(bed, bed.node("pve1"));
+    await bed.trustEachOther();
     const known = `${bed.dir}/known-entry`;
     await Deno.writeTextFile(known, `${bed.node("pve1").knownHostsLine()}\n`);
     const options = { ...bed.options(), known_hosts: known };
@@ -118,7 +105,7 @@ Deno.test({
   ...overSsh(),
   fn: async () => {
     await using bed = await SshBed.create({ nodes: ["pve1", "pve2"] });
-    await trustEachOther(bed, bed.node("pve1"));
+    await bed.trustEachOther();
     await withNodes(bed, bed.options(), async (nodes) => {
       await bed.node("pve2").stop();
       assert.match(
@@ -199,7 +186,7 @@ Deno.test({
   ...overSsh("sudo"),
   fn: async () => {
     await using bed = await SshBed.create({ nodes: ["pve1", "pve2"] });
-    await trustEachOther(bed, bed.node("pve1"));
+    await bed.trustEachOther();
     const account = await bed.addAccount({ rights: "user", sudo: ["/bin/sh"] });
     for (const access of ["direct", "entry"]) {
       const options = { ...bed.options(undefined, account.name), node_access: access };
@@ -239,7 +226,7 @@ Deno.test({
   ...overSsh(),
   fn: async () => {
     await using bed = await SshBed.create({ nodes: ["pve1", "pve2"], guests: [{ vmid: 101, kind: "qemu" }] });
-    await trustEachOther(bed, bed.node("pve1"));
+    await bed.trustEachOther();
     bed.sim.change((state) => {
       state.guests[101]!.node = "pve2";
     });

@@ -2,4 +2,5 @@
 import { OpensshChannels } from "../../src/runner/openssh.ts";
 import { sshContract } from "./contract.ts";
 
-sshContract("openssh", (options) => new OpensshChannels(options));
+// OpenSSH's two sides can close a command's stdout alone (eow@openssh.com in its PROTOCOL file).
+sshContract("openssh", (options) => new OpensshChannels(options), { closesPipes: true });

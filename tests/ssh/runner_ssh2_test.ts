@@ -2,4 +2,4 @@
 import { Ssh2Channels } from "../../src/runner/ssh2.ts";
 import { sshContract } from "./contract.ts";
 
-sshContract("ssh2", (options) => new Ssh2Channels(options));
+sshContract("ssh2", (options) => new Ssh2Channels(options), { sanitizeResources: false });

@@ -50,9 +50,21 @@ export class Master {
     readonly controlPath: string,
     readonly channel: Channel,
     readonly keeper: Channels,
-    /** What ssh has said while it logged in and since. */
-    readonly said: LogTail,
+    /** What ssh says until it has logged in. */
+    private readonly greeting: LogTail,
+    /** What it says afterwards. */
+    private readonly words: LogTail,
   ) {}
+
+  /** Whether ssh has recorded the host key, since the host was new. */
+  get hasRecordedKey(): boolean {
+    return /^Warning: Permanently added /m.test(this.greeting.toString());
+  }
+
+  /** Why the connection is over, as far as ssh has said so. */
+  get lastWords(): string {
+    return this.words.toString();
+  }
 
   /**
    * Connects and logs in.
@@ -78,11 +90,13 @@ export class Master {
       env: ENVIRONMENT,
       killOnClose: false,
     });
-    const said = new LogTail();
+    const [greeting, words] = [new LogTail(), new LogTail()];
+    let isReady = false;
     const command = `set -- ${quoteWords([folder, ...ssh])}\n${KEEPER}`;
-    const channel = await keeper.open(command, (bytes) => said.push(bytes));
-    const master = new Master(`ControlPath=${fileValue(socket)}`, channel, keeper, said);
+    const channel = await keeper.open(command, (bytes) => (isReady ? words : greeting).push(bytes));
+    const master = new Master(`ControlPath=${fileValue(socket)}`, channel, keeper, greeting, words);
     await master.#ready(options);
+    isReady = true;
     return master;
   }
 
@@ -92,6 +106,7 @@ export class Master {
   }
 
   async close(): Promise<void> {
+    this.channel.close();
     await this.keeper.close();
   }
 
@@ -107,8 +122,8 @@ export class Master {
     if (word.length > 0) return;
     await this.channel.ended;
     await this.close();
-    this.said.end();
-    if (!late) throw complaint(label, this.said.toString());
+    this.greeting.end();
+    if (!late) throw complaint(label, this.greeting.toString());
     throw new UserError("unreachable", `Cannot log in to "${label}": no end after ${limit / 1000} s`);
   }
 }

@@ -8,7 +8,10 @@ export type ChannelEnd = { status: number } | { lost: Error };
 
 /** One command at work on a node, behind whatever carries it there. */
 export interface Channel {
-  /** Its stdout as it comes: its end says nothing about success. `cancel` closes the whole channel. */
+  /**
+   * Its stdout as it comes: its end, or a rejected read, says nothing about success. `cancel` closes it at once, and
+   * where it cannot be closed alone the whole channel.
+   */
   readonly output: ByteSource;
   /** Settles when the command has ended and its stderr was handed over; never rejects. */
   readonly ended: Promise<ChannelEnd>;

@@ -1,4 +1,5 @@
 import type { ByteSource } from "../../core/bytes.ts";
+import { enlargePipesOf } from "../../core/pipe_size.ts";
 import { messageOf, UserError } from "../../core/errors.ts";
 import { LINGER } from "../child_streams.ts";
 import { LogTail } from "../log_tail.ts";
@@ -41,6 +42,7 @@ export class ChildChannels implements Channels {
     try {
       const stdio = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
       const child = spawn([...argv, command], { ...env && { env }, ...stdio });
+      enlargePipesOf(child.pid);
       const channel = new ChildChannel(child, this.options, onStderr);
       this.#open.add(channel);
       child.status.then(() => this.#open.delete(channel));

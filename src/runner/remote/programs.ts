@@ -81,15 +81,16 @@ need "$1"
 `;
 
 /**
- * Runs a short command: `HOLD COMMAND…`, HOLD may be empty. The end of stdin ends it and what it started. Ends its
- * stdout with a marked line too.
+ * Runs a short command: `HOLD COMMAND…`, HOLD may be empty. A line on stdin ends it and what it started; so does the
+ * end of stdin, unless it holds a file: who waits for that file counts on its work being done (a shutdown that was
+ * asked for happens anyway). Ends its stdout with a marked line too.
  */
 export const SHORT_COMMAND = `${HELD_COMMAND}greet ready
 exec 3<&0 4>&2 </dev/null 2>/dev/null
 setsid "$@" 2>&4 3<&- 4>&- &
 job=$!
 {
-  read -r word <&3
+  read -r word <&3 || [ -z "$hold" ] || exit
   kill -s TERM -- "-$job" || kill -s TERM "$job"
   sleep 5
   kill -s KILL -- "-$job"

@@ -31,7 +31,7 @@ export async function startTool(
   throw word === "not-found" ? notFound(argv, detail) : notExecutable(argv, detail);
 }
 
-/** Starts a short command, which ends when its channel does; `hold` may be empty. */
+/** Starts a short command, which ends when its channel does unless it holds a file; `hold` may be empty. */
 export async function startShort(
   reach: Reach,
   argv: Argv,
@@ -46,7 +46,12 @@ export async function startShort(
 
   // A process that was left behind may hold the channel: what the command itself wrote is over before.
   const told = Promise.all([running.told, stdoutOver.promise]).then(([{ status }]) => ({ status }));
-  const ended: Promise<ChannelEnd> = Promise.race([told, running.ended]);
+  // Its end overtakes what was kept of stdout on the way.
+  const whole = running.ended.then(async (end) => {
+    await Promise.race([stdoutOver.promise, read]);
+    return end;
+  });
+  const ended: Promise<ChannelEnd> = Promise.race([told, whole]);
   let giveUp: ReturnType<typeof setTimeout> | undefined;
   return {
     ended,
@@ -58,7 +63,7 @@ export async function startShort(
     }),
     terminate() {
       giveUp ??= setTimeout(() => running.close(), GIVE_UP_WAIT);
-      running.closeInput().catch(() => {});
+      running.write(new TextEncoder().encode("stop\n")).catch(() => {}); // one that is gone needs none
     },
   };
 }
@@ -67,6 +72,9 @@ export async function startShort(
 export class RemoteFilter implements RunningFilter {
   readonly output: ByteSource;
   readonly gone: Promise<{ ended: ChannelEnd; logTail: string }>;
+  #exited = false;
+  #leftInput = false;
+  #killing: Promise<void> | undefined;
 
   private constructor(
     readonly reach: Reach,
@@ -74,6 +82,8 @@ export class RemoteFilter implements RunningFilter {
     readonly log: LogTail,
   ) {
     this.output = program.output;
+    program.told.then(({ left }) => this.#leftInput = left);
+    program.exited.then(() => this.#exited = true);
     this.gone = program.ended.then((ended) => {
       log.end();
       return { ended, logTail: log.toString() };
@@ -92,21 +102,29 @@ export class RemoteFilter implements RunningFilter {
 
   async endInput(): Promise<boolean> {
     const sent = await this.program.closeInput().then(() => true, () => false);
-    if (!sent) return false;
-    await this.program.exited;
-    return await Promise.race([this.program.told.then(({ left }) => !left), Promise.resolve(true)]);
+    if (sent) await this.program.exited;
+    return sent && !this.#leftInput;
   }
 
-  // A filter's stdin carries its bytes, so that the word must come another way.
   kill(): void {
-    const program = { text: KILL_GROUP, args: [this.program.greeting.detail] };
-    RemoteProgram.start(this.reach, program, () => {}).then((kill) => kill.release()).catch(() => {
-      this.program.close();
-    });
+    if (!this.#exited) this.#killing ??= this.#kill();
   }
 
   async release(): Promise<void> {
+    await this.#killing;
     await this.program.release();
     await this.output.cancel("over");
+  }
+
+  // A filter's stdin carries its bytes, so that the word must come another way.
+  async #kill(): Promise<void> {
+    const program = { text: KILL_GROUP, args: [this.program.greeting.detail] };
+    try {
+      const kill = await RemoteProgram.start(this.reach, program, () => {});
+      await kill.release();
+      await this.program.release(); // while nobody takes its output, its end cannot come through
+    } catch {
+      this.program.close(); // the node cannot be reached any more
+    }
   }
 }

@@ -15,6 +15,7 @@ export class RemoteGuard implements GuardProcess {
   readonly output: ByteSource;
   readonly exited: Promise<ChannelEnd>;
   readonly ended: Promise<ChannelEnd>;
+  #exited = false;
   #released = false;
 
   private constructor(private readonly program: RemoteProgram, private readonly log: LogTail) {
@@ -22,6 +23,7 @@ export class RemoteGuard implements GuardProcess {
     this.exited = program.exited;
     this.ended = program.ended;
     program.exited.then((end) => {
+      this.#exited = true;
       if ("lost" in end && !this.#released) log.note(`[${messageOf(end.lost)}]`);
     });
   }
@@ -56,8 +58,7 @@ export class RemoteGuard implements GuardProcess {
 
   async release(): Promise<string> {
     this.#released = true;
-    const known = await Promise.race([this.exited, Promise.resolve(undefined)]);
-    if (known) await this.program.release();
+    if (this.#exited) await this.program.release();
     else this.program.close();
     await this.output.cancel("over");
     this.log.end();

@@ -192,7 +192,8 @@ function parseGreeting(said: Uint8Array, mark: Uint8Array): Greeting | undefined
 
 /** What a user should know when our program did not come to its first word. */
 function explained({ end, said }: NoGreeting, { channels: { label }, sudo }: Reach, stderr: string): Error {
-  const words = lastWords(stderr) || lastWords(said);
+  const whole = end === undefined ? said.slice(0, said.lastIndexOf("\n") + 1) : said; // without a line that we cut
+  const words = lastWords(stderr) || lastWords(whole);
   const what = sudo ? `Cannot become root on "${label}" by sudo` : `Cannot run commands on "${label}"`;
   const quoted = words === "" ? "" : ` ("${words.slice(0, 200)}")`;
   if (end === undefined) {

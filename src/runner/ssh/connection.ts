@@ -32,7 +32,9 @@ export class SshConnection {
     const login = new Login(options, { library, home, mayHavePassword: () => hostKeys.isKnown });
     const client = new library.Client();
     const { host, port } = options.target;
-    const socket = connect({ host, port, noDelay: true });
+    const socket = connect({ host, port });
+    // Deno 2.7 takes no notice of connect's own "noDelay"; without it each small message waits some 40 ms.
+    socket.once("connect", () => socket.setNoDelay(true));
     const connection = new SshConnection(client, socket, accountLabel(options.target), slots);
     try {
       await new Handshake(client, socket, options, hostKeys, login).run();
