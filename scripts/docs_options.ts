@@ -1,7 +1,10 @@
 /** The tables of options and flags, from the option table and the declarations of the commands. */
 import { Command, type Option } from "commander";
 import { declareBackup } from "../src/cli/backup.ts";
+import { declareCleanup } from "../src/cli/cleanup.ts";
+import { declareDoctor } from "../src/cli/doctor.ts";
 import { declareGuests } from "../src/cli/guests.ts";
+import { declareInspect } from "../src/cli/inspect.ts";
 import { declareList } from "../src/cli/list.ts";
 import { declareRestore } from "../src/cli/restore.ts";
 import { declareVerify } from "../src/cli/verify.ts";
@@ -24,6 +27,7 @@ const BLOCK_OF: Readonly<Record<Group, OptionBlock | "flags">> = {
   choose: "options-restore",
   guestRestore: "options-restore",
   work: "options-where",
+  temporary: "options-backup",
   reach: "options-where",
   narrow: "flags",
   snapshot: "options-plakar",
@@ -32,7 +36,8 @@ const BLOCK_OF: Readonly<Record<Group, OptionBlock | "flags">> = {
 
 interface Declared {
   declare: (command: Command) => void;
-  side: Side;
+  /** Absent for a command that takes no options of the table. */
+  side?: Side;
 }
 
 const COMMANDS: Readonly<Record<string, Declared>> = {
@@ -41,6 +46,9 @@ const COMMANDS: Readonly<Record<string, Declared>> = {
   restore: { declare: declareRestore, side: "restore" },
   list: { declare: declareList, side: "store" },
   verify: { declare: declareVerify, side: "store" },
+  inspect: { declare: declareInspect },
+  doctor: { declare: declareDoctor, side: "doctor" },
+  cleanup: { declare: declareCleanup, side: "cleanup" },
 };
 
 /** The options that only plakar's sources and destinations take: key, where, values, default, meaning. */
@@ -90,9 +98,12 @@ export function flagTable(): string {
   const rows = Object.entries(COMMANDS).flatMap(([name, { declare, side }]) => {
     const command = new Command(name);
     declare(command);
-    const told = flagsInTables(side);
-    return command.options.filter(({ long }) => !told.has(long ?? ""))
+    const told = side === undefined ? new Set<string>() : flagsInTables(side);
+    const words = command.registeredArguments
+      .map((word) => [code(name), code(word.name()), `${plain(word.description)} (required)`]);
+    const flags = command.options.filter(({ long }) => !told.has(long ?? ""))
       .map((option) => [code(name), code(option.flags), meaningOf(option)]);
+    return [...words, ...flags];
   });
   return table(["command", "flag", "meaning"], rows);
 }

@@ -47,8 +47,13 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     imports: SETUP_AND_ITS_ROOMS.slice(1),
     reason: "options become the inputs of the flows here, the same for both faces",
   },
+  doctor: {
+    imports: ["core", "runner", "proxmox"],
+    reason:
+      "a node is looked at through its tools; which options matter and what a store holds is told to it",
+  },
   cli: {
-    imports: SETUP_AND_ITS_ROOMS,
+    imports: [...SETUP_AND_ITS_ROOMS, "doctor"],
     reason: "the face for people uses a directory as its store",
   },
   plugin: { imports: [...SETUP_AND_ITS_ROOMS, "rpc"], reason: "the face for plakar has plakar as its store" },

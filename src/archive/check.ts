@@ -17,6 +17,8 @@ export interface ExpectedArchive {
   compression?: Compression;
   /** Told what stands at the archive's beginning as soon as it has passed. Not called for `frames` checks. */
   onHead?: (head: ArchiveHead) => void;
+  /** Takes what comes out of the decompressor, see `DecoderFactory`; without compression it is never called. */
+  onContent?: (chunk: Uint8Array) => Promise<void>;
 }
 
 /**
@@ -87,8 +89,11 @@ class Checker implements ArchiveCheck {
       throw new ArchiveDamage(`Archive has compression "${compression}" where "${expected}" is expected`);
     }
     this.#compression = compression;
-    const { kind, onHead } = this.#expected;
-    this.#stage = openStage(compression, kind, this.#factory, (head) => onHead?.({ compression, ...head }));
+    const { kind, onHead, onContent } = this.#expected;
+    this.#stage = openStage(compression, kind, this.#factory, {
+      onHead: (head) => onHead?.({ compression, ...head }),
+      onContent,
+    });
     return this.#stage;
   }
 }

@@ -17,23 +17,31 @@ export interface Stage {
 
 /** Something that only looks at bytes as they pass. */
 type Walker<Result> = Pick<StreamWalk<Result>, "push" | "end">;
-type StartDecoder = (onOutput: (chunk: Uint8Array) => void) => Promise<Decoder>;
+type StartDecoder = (onOutput: (chunk: Uint8Array) => void | Promise<void>) => Promise<Decoder>;
+
+/** Who is told of an archive's contents, see `ExpectedArchive`. */
+interface Listeners {
+  onHead?: (head: WalkedContents) => void;
+  onContent?: ((chunk: Uint8Array) => Promise<void>) | undefined;
+}
 
 /** Chooses how to check an archive of this compression. Throws where that takes a decoder that is not there. */
 export function openStage(
   compression: Compression,
   kind: GuestKind,
   factory: DecoderFactory | undefined,
-  onHead?: (head: WalkedContents) => void,
+  { onHead, onContent }: Listeners = {},
 ): Stage {
   const walkKind = (at: Position) => walkContents(at, kind, onHead);
   if (compression === "none") return walkOnly(new StreamWalk(walkKind));
   if (compression === "gzip") {
-    return new DecodingStage(walkKind, { start: (onOutput) => Promise.resolve(gzipDecoder(onOutput)) });
+    const start: StartDecoder = (onOutput) => Promise.resolve(gzipDecoder(onOutput));
+    return new DecodingStage(walkKind, { start, onContent });
   }
   const frames = framesOf(compression);
   if (factory !== undefined) {
-    return new DecodingStage(walkKind, { ...frames, start: (onOutput) => factory(compression, onOutput) });
+    const start: StartDecoder = (onOutput) => factory(compression, onOutput);
+    return new DecodingStage(walkKind, { ...frames, start, onContent });
   }
   if (frames.frames === undefined) {
     throw new ArchiveDamage(
@@ -69,11 +77,14 @@ class DecodingStage implements Stage {
 
   constructor(
     walkKind: (at: Position) => Walk<WalkedContents>,
-    { frames, start }: { frames?: Walker<unknown>; start: StartDecoder },
+    { frames, start, onContent }: { frames?: Walker<unknown>; start: StartDecoder } & Listeners,
   ) {
     this.#frames = frames;
     this.#contents = new StreamWalk(walkKind, "Decompressed archive");
-    this.#decoder = start((chunk) => this.#walk(chunk));
+    this.#decoder = start((chunk) => {
+      this.#walk(chunk);
+      return onContent?.(chunk);
+    });
     // Nobody waits for it before the first push.
     this.#decoder.catch(() => {});
   }

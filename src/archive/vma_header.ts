@@ -30,19 +30,24 @@ const FIXED_BYTES = 12288;
 const MAX_HEADER_BYTES = 1024 * 1024;
 /** A cluster number has 32 bits. */
 const MAX_DEVICE_BYTES = 2 ** 32 * CLUSTER_BYTES;
-const MD5_OFFSET = 32;
-const CONFIG_NAMES_OFFSET = 2044;
-const CONFIG_DATA_OFFSET = 3068;
-const CONFIG_COUNT = 256;
-const DEVICES_OFFSET = 4096;
-const DEVICE_ENTRY_BYTES = 32;
-const LAST_DEVICE_ID = 254;
+export const MD5_OFFSET = 32;
+export const CONFIG_NAMES_OFFSET = 2044;
+export const CONFIG_DATA_OFFSET = 3068;
+export const CONFIG_COUNT = 256;
+export const DEVICES_OFFSET = 4096;
+export const DEVICE_ENTRY_BYTES = 32;
+export const LAST_DEVICE_ID = 254;
 
 /**
  * Reads a VMA header, in the order in which Proxmox's reader checks it. Throws for each header that
  * `vma extract` refuses.
  */
 export function* readVmaHeader(at: Position): Walk<VmaHeader> {
+  return parseVmaHeader(at, yield* takeVmaHeader(at));
+}
+
+/** Takes the bytes of a VMA header, as a copy with zeros in place of its checksum, which is right. */
+export function* takeVmaHeader(at: Position): Walk<Uint8Array> {
   const fixed = (yield take(FIXED_BYTES, "the VMA header")).slice();
   const size = viewOf(fixed).getUint32(56);
   if (size <= FIXED_BYTES || size > MAX_HEADER_BYTES) {
@@ -54,6 +59,11 @@ export function* readVmaHeader(at: Position): Walk<VmaHeader> {
   if (!md5Matches(header, MD5_OFFSET)) {
     throw at.damage(0, "the header does not match its checksum");
   }
+  return header;
+}
+
+/** What a header says, see {@linkcode takeVmaHeader}. */
+export function parseVmaHeader(at: Position, header: Uint8Array): VmaHeader {
   const view = viewOf(header);
   const version = view.getUint32(4);
   if (version !== 1) throw at.damage(4, `VMA version ${version} is not known`);
@@ -77,10 +87,10 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-type Blobs = ReadonlyMap<number, Uint8Array>;
+export type Blobs = ReadonlyMap<number, Uint8Array>;
 
 /** The blobs by offset. Only offsets reached by walking from the first one count, as in Proxmox's reader. */
-function readBlobs(at: Position, header: Uint8Array): Blobs {
+export function readBlobs(at: Position, header: Uint8Array): Blobs {
   const view = viewOf(header);
   const start = view.getUint32(48);
   const end = start + view.getUint32(52);
@@ -99,7 +109,7 @@ function readBlobs(at: Position, header: Uint8Array): Blobs {
 }
 
 /** A name in a blob ends with a NUL that its length counts. */
-function nameIn(blob: Uint8Array | undefined): string | undefined {
+export function nameIn(blob: Uint8Array | undefined): string | undefined {
   if (blob === undefined || blob.at(-1) !== 0) return undefined;
   return new TextDecoder().decode(blob.subarray(0, blob.indexOf(0)));
 }

@@ -3,6 +3,7 @@ import { type Guest, guestLabel } from "../core/guest.ts";
 import { mapBounded } from "../core/map_bounded.ts";
 import type { SnapshotSink } from "../core/sink.ts";
 import { FORM_VERSION, type GuestReport, type Manifest, type Report } from "../core/snapshot.ts";
+import { leftoverNote } from "../proxmox/leftovers.ts";
 import { type DumpNode, DumpNodes } from "./dump_nodes.ts";
 import { dumpOnNode } from "./dump_on_node.ts";
 import { GuestEvents } from "./guest_events.ts";
@@ -53,6 +54,7 @@ export class BackupRun {
     for (const [name, look] of looks) {
       if ("error" in look) listen({ type: "note", text: `Node "${name}" cannot be used: ${look.error}` });
     }
+    for (const text of await leftoverNotes(looks, request.dumpDir)) listen({ type: "note", text });
     return opened;
   }
 
@@ -178,4 +180,12 @@ async function lookAtNodes(nodes: DumpNodes, guests: readonly Guest[], most: num
   );
   if (causes.length > 0 && causes.length === names.length) throw causes[0];
   return new Map(looks);
+}
+
+/** What killed runs left on the nodes, a sentence each. */
+async function leftoverNotes(looks: NodeLooks, dumpDir: string): Promise<string[]> {
+  const nodes = [...looks.values()].flatMap((look) => "node" in look ? [look.node] : []);
+  return (await Promise.all(nodes.map((node) => leftoverNote(node, dumpDir)))).filter((text) =>
+    text !== undefined
+  );
 }

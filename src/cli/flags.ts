@@ -21,6 +21,7 @@ const HEADINGS: Readonly<Record<string, string>> = {
   dump: "How to back up:",
   guestRestore: "How to restore:",
   work: "Where on the node:",
+  temporary: "Where on the node:",
   reach: "Which node, and how to reach it:",
 };
 

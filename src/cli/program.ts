@@ -3,9 +3,13 @@ import { didYouMean, flagName, SIDE_NAMES } from "../config/doors.ts";
 import { OPTIONS } from "../config/options.ts";
 import { type ErrorKind, EXIT_MEANINGS, EXIT_STATUS, messageOf, UserError } from "../core/errors.ts";
 import { declareBackup, runBackup } from "./backup.ts";
+import { declareCleanup, runCleanup } from "./cleanup.ts";
+import { declareCompletion, runCompletion } from "./completion.ts";
 import type { CliContext } from "./context.ts";
+import { declareDoctor, runDoctor } from "./doctor.ts";
 import { once } from "./flags.ts";
 import { declareGuests, runGuests } from "./guests.ts";
+import { declareInspect, runInspect } from "./inspect.ts";
 import { Interrupted } from "./interrupt.ts";
 import { declareList, runList } from "./list.ts";
 import { declareRestore, runRestore } from "./restore.ts";
@@ -14,7 +18,7 @@ import { declareVerify, runVerify } from "./verify.ts";
 interface CliCommand {
   declare: (command: Command) => void;
   // deno-lint-ignore no-explicit-any -- each command knows its own flags
-  run: (flags: any, context: CliContext) => Promise<void>;
+  run: (flags: any, context: CliContext, words: readonly string[]) => Promise<void>;
 }
 
 const COMMANDS: Readonly<Record<string, CliCommand>> = {
@@ -23,6 +27,13 @@ const COMMANDS: Readonly<Record<string, CliCommand>> = {
   list: { declare: declareList, run: runList },
   verify: { declare: declareVerify, run: runVerify },
   guests: { declare: declareGuests, run: runGuests },
+  inspect: { declare: declareInspect, run: runInspect },
+  doctor: { declare: declareDoctor, run: runDoctor },
+  cleanup: { declare: declareCleanup, run: runCleanup },
+  completion: {
+    declare: declareCompletion,
+    run: (_, context, words) => runCompletion(words, makeProgram(context), context),
+  },
   version: {
     declare: (command) => void command.description("show the version"),
     run: (flags, context) =>
@@ -66,7 +77,7 @@ function makeProgram(context: CliContext): Command {
         once("--config"),
       )
       .addHelpText("after", exitStatuses())
-      .action((flags) => run(flags, context));
+      .action(() => run(command.opts(), context, command.args));
   }
   return program;
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { kindOfDisk, type StorageMap } from "../core/storage_map.ts";
 import { parseLocation, withoutPassword } from "./location.ts";
 import { Secret } from "./secret.ts";
 
@@ -203,5 +204,35 @@ export function newVmid(): ValueKind<number | "next"> {
     }),
     placeholder: "VMID|next",
     json: { type: "string", pattern: "^(next|[1-9][0-9]{2,8})$" },
+  };
+}
+
+/** Names of storages (pve-common's JSONSchema.pm, `pve-storage-id`). */
+export const STORAGE_ID = { is: /^[A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]$/, must: "must be a storage id" };
+
+/** One storage for all disks, storages by disk, or both: `fast`, `scsi0=fast,rootfs=big`, `fast,scsi1=slow`. */
+export function storageMap(): ValueKind<StorageMap> {
+  return {
+    schema: text("STORAGE").schema.transform((value, ctx) => {
+      const disks: Record<string, string> = {};
+      let others: string | undefined;
+      for (const part of value.split(",").map((piece) => piece.trim())) {
+        const [, disk, storage = ""] = /^(?:([^=]*)=)?(.*)$/.exec(part) ?? [];
+        if (!STORAGE_ID.is.test(storage) || (disk !== undefined && !kindOfDisk(disk))) {
+          return fail(
+            ctx,
+            `must be a storage id, or storages by disk: scsi0=fast,mp0=big; "${part}" is neither`,
+          );
+        }
+        if (disk === undefined ? others !== undefined : Object.hasOwn(disks, disk)) {
+          return fail(ctx, `must give ${disk ?? "all other disks"} one storage`);
+        }
+        if (disk === undefined) others = storage;
+        else disks[disk] = storage;
+      }
+      return { disks, ...(others === undefined ? {} : { others }) };
+    }) as z.ZodType<StorageMap, string>,
+    placeholder: "STORAGE|DISK=STORAGE",
+    json: { type: "string", pattern: "^[A-Za-z][A-Za-z0-9=,_. -]*[A-Za-z0-9]$" },
   };
 }

@@ -6,6 +6,8 @@ import {
   list,
   newVmid,
   oneOf,
+  STORAGE_ID,
+  storageMap,
   text,
   type ValueKind,
   vmids,
@@ -14,7 +16,6 @@ import {
 import { reach } from "./reach_options.ts";
 import type { OptionSpec } from "./spec.ts";
 
-const STORAGE_ID = { is: /^[A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]$/, must: "must be a storage id" };
 const NODE_NAME = { is: /^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$/, must: "must be a node name" };
 const POOL_NAME = {
   is: /^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+){0,2}$/,
@@ -106,6 +107,9 @@ const dump = {
   },
 } as const satisfies Record<string, OptionSpec>;
 
+/** Where vzdump puts what does not go into dump_dir. */
+const temporary = { tmpdir: dump.tmpdir } as const satisfies Record<string, OptionSpec>;
+
 /** What a restore does to which guest. */
 const guestRestore = {
   newid: { kind: newVmid(), text: "restore under this vmid; next = the next free one" },
@@ -115,9 +119,9 @@ const guestRestore = {
       "node that new guests are restored on, by default the one to start from; a guest that stands there already is restored where it lives",
   },
   storage: {
-    kind: text("STORAGE", STORAGE_ID),
+    kind: storageMap(),
     text:
-      "storage for all disks; without it each disk goes where it came from, a container's volumes all to one storage",
+      "storage for all disks, or for each of them: scsi0=fast,rootfs=big, with one for the others: fast,scsi1=slow; a disk without one goes where it came from, a container's volumes all to one storage if none is named",
   },
   pool: { kind: text("POOL", POOL_NAME), text: "put the guest into this pool" },
   if_exists: {
@@ -192,14 +196,16 @@ const destination = {
 } as const satisfies Record<string, OptionSpec>;
 
 /**
- * Options of `guests`, of `backup`, of `restore`, of `list` and `verify` (`store`), and of both plakar
- * services, by group, in the order of help and tables.
+ * Options of `guests`, of `backup`, of `restore`, of `list` and `verify` (`store`), of `doctor`, of `cleanup`, and of
+ * both plakar services, by group, in the order of help and tables.
  */
 export const OPTION_GROUPS = {
   guests: { select, reach },
   backup: { select, dump, work, reach },
   restore: { choose, guestRestore, work, reach },
   store: { narrow },
+  doctor: { work, temporary, reach },
+  cleanup: { work, reach },
   importer: { select, dump, snapshot, work, reach },
   exporter: { guestRestore, destination, work, reach },
 } as const;
@@ -211,6 +217,8 @@ export const OPTIONS = {
   backup: { ...select, ...dump, ...work, ...reach },
   restore: { ...choose, ...guestRestore, ...work, ...reach },
   store: { ...narrow },
+  doctor: { ...work, ...temporary, ...reach },
+  cleanup: { ...work, ...reach },
   importer: { ...select, ...dump, ...snapshot, ...work, ...reach },
   exporter: { ...guestRestore, ...destination, ...work, ...reach },
 } as const;
@@ -226,5 +234,7 @@ export type GuestsOptions = OptionValues<typeof OPTIONS.guests>;
 export type BackupOptions = OptionValues<typeof OPTIONS.backup>;
 export type ImporterOptions = OptionValues<typeof OPTIONS.importer>;
 export type ExporterOptions = OptionValues<typeof OPTIONS.exporter>;
+export type DoctorOptions = OptionValues<typeof OPTIONS.doctor>;
+export type CleanupOptions = OptionValues<typeof OPTIONS.cleanup>;
 export type RestoreOptions = OptionValues<typeof OPTIONS.restore>;
 export type { OptionSpec, VmidSelection };

@@ -24,10 +24,10 @@ export function enlargePipe(fd: number): void {
   libc.close();
 }
 
-/** Enlarges our ends of the pipes that are stdin and stdout of a child of ours. */
-export function enlargePipesOf(pid: number): void {
+/** Enlarges our ends of the pipes that a process holds too, by default of those that are its stdin and stdout. */
+export function enlargePipesOf(pid: number, descriptors: readonly number[] = [0, 1]): void {
   try {
-    const theirs = [0, 1].map((fd) => Deno.readLinkSync(`/proc/${pid}/fd/${fd}`));
+    const theirs = descriptors.map((fd) => Deno.readLinkSync(`/proc/${pid}/fd/${fd}`));
     for (const { name } of Deno.readDirSync("/proc/self/fd")) {
       const target = linkOf(`/proc/self/fd/${name}`);
       if (target?.startsWith("pipe:") && theirs.includes(target)) enlargePipe(Number(name));

@@ -11,7 +11,7 @@ import { openWorkDir, pruningStorage, type WorkDir } from "../proxmox/work_dir.t
 import { targetNode } from "../restore/make_plan.ts";
 import { emptyEntry, refusalSentences, type RestoreReport } from "../restore/report.ts";
 import { restoreStaged, stagedName } from "../restore/restore_guest.ts";
-import { stageArchive, stageFailure } from "../restore/stage.ts";
+import { stageArchive, stageFailure, storagesToWrite } from "../restore/stage.ts";
 import { freeVmids } from "../restore/survey.ts";
 import { decoderTools } from "../setup/decoders.ts";
 import { thisMachine } from "../setup/local_node.ts";
@@ -102,10 +102,12 @@ export class ExportSession implements AsyncDisposable {
     const archive = this.#archiveOf(file, baseName, name);
     const target = await this.#claimTarget(archive, file.record.pathname);
     const node = await this.#nodeOf(target);
-    const { dump_dir } = this.options;
+    const { dump_dir, restore_to, storage } = this.options;
     const workDir = await openWorkDir(node, dump_dir, `${this.runId}-${++this.#count}`, 0o700);
     const { compression, kind } = name;
-    const path = `${workDir.path}/${stagedName({ archive, compression, kind, target: target ?? 0 })}`;
+    const storages = restore_to === "files" ? undefined : storagesToWrite(kind, storage);
+    const staged = stagedName({ archive, compression, kind, target: target ?? 0, storages });
+    const path = `${workDir.path}/${staged}`;
     const { stop } = this;
     try {
       const contents = await stageArchive({
@@ -114,6 +116,7 @@ export class ExportSession implements AsyncDisposable {
         source: file.source,
         node,
         path,
+        storages,
         decoder: decoderTools(thisMachine()),
         onBytes: () => {},
         stop,

@@ -2,6 +2,7 @@ import { messageOf, UserError } from "../core/errors.ts";
 import { type GuestKind, guestLabel } from "../core/guest.ts";
 import { CommandError, type CommandOutput, type RunOptions } from "../runner/runner.ts";
 import type { ProxmoxNode } from "./cluster.ts";
+import { isLostTouch } from "./lost_touch.ts";
 
 /** A guest of this node; `qm` and `pct` know no other nodes. */
 export interface GuestId {
@@ -58,7 +59,8 @@ export async function stopGuest(
     const argv = ["shutdown", vmid, "--timeout", String(timeout), "--forceStop", "1"];
     await control(node, guest, "shut down", argv, { timeout: (timeout + 120) * 1000, hold });
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
+    // What was lost sight of may still be shutting down: it must not be stopped hard for that.
+    if (!(error instanceof UserError) || isLostTouch(error)) throw error;
     // A paused VM cannot be shut down, and a guest that has just stopped by itself is an error for pct.
     if (await guestStatus(node, guest) === "stopped") return;
     await control(node, guest, "stop", ["stop", vmid], { hold });

@@ -1,6 +1,7 @@
+import { UserError } from "../core/errors.ts";
 import type { CommandEnd } from "../runner/runner.ts";
 import type { ProxmoxNode } from "./cluster.ts";
-import type { GuestId } from "./guest_control.ts";
+import { control, type GuestId } from "./guest_control.ts";
 
 /** Longest archive path that `qmrestore` takes (its option parser: "archive: value may only be 255 characters long"). */
 export const ARCHIVE_PATH_LIMIT = 255;
@@ -15,6 +16,8 @@ export interface RestoreRequest {
    */
   replace: boolean;
   storage?: string | undefined;
+  /** A container's volumes by key, each with all of its options: `local-lvm:8,mp=/data,backup=1`. */
+  volumes?: Readonly<Record<string, string>> | undefined;
   pool?: string | undefined;
   /** New MAC addresses, and a new smbios uuid for VMs. */
   unique: boolean;
@@ -39,19 +42,34 @@ export function restoreArgv(request: RestoreRequest): [string, ...string[]] {
     : ["pct", "restore", vmid, archivePath];
   if (request.replace) argv.push("--force", "1");
   if (request.storage !== undefined) argv.push("--storage", request.storage);
+  for (const [key, value] of Object.entries(request.volumes ?? {})) argv.push(`--${key}`, value);
   if (request.pool !== undefined) argv.push("--pool", request.pool);
   if (request.unique) argv.push("--unique", "1");
   if (request.bwlimit !== undefined) argv.push("--bwlimit", String(request.bwlimit));
   return argv;
 }
 
-/** Runs the restore tool to its end; it is never interrupted by us. The caller judges the status. */
-export function runRestoreTool(node: ProxmoxNode, request: RestoreRequest): Promise<CommandEnd> {
-  return node.runner.finish(restoreArgv(request), {
-    logDir: request.logDir,
-    hold: request.hold,
-    onLog: request.onLog,
-  });
+/**
+ * Runs the restore tool to its end; it is never interrupted by us. The caller judges the status.
+ *
+ * @throws {UserError} of kind `unreachable` when the way to the node was lost meanwhile: the tool goes on
+ */
+export async function runRestoreTool(node: ProxmoxNode, request: RestoreRequest): Promise<CommandEnd> {
+  const { logDir, hold, onLog } = request;
+  const end = await node.runner.finish(restoreArgv(request), { logDir, hold, onLog });
+  if (end.status >= 0) return end;
+  const why = /\[(.*)\]\s*$/.exec(end.logTail)?.[1] ?? `Lost touch with ${node.runner.label}`;
+  throw new UserError("unreachable", why);
+}
+
+/** Gives a container mounts from its host, by key: `/srv/data,mp=/data`. */
+export async function addHostMounts(
+  node: ProxmoxNode,
+  container: GuestId,
+  mounts: Readonly<Record<string, string>>,
+): Promise<void> {
+  const flags = Object.entries(mounts).flatMap(([key, value]) => [`--${key}`, value]);
+  await control(node, container, "add host mounts to", ["set", String(container.vmid), ...flags]);
 }
 
 /** qmrestore's own progress in percent out of one of its log lines; it may pass 100 with small, odd disks. */

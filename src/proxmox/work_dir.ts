@@ -1,4 +1,5 @@
 import { messageOf, UserError } from "../core/errors.ts";
+import type { NodeFiles } from "../runner/runner.ts";
 import type { ProxmoxNode } from "./cluster.ts";
 import { listStorages } from "./cluster.ts";
 import { type GuestId, tool } from "./guest_control.ts";
@@ -23,7 +24,9 @@ export interface WorkDir {
   forgetRestart(): Promise<void>;
   /** Removes one directory made by `makeDir`. */
   removeDir(name: string): Promise<void>;
-  /** Gives the lock back and, unless `keep`, removes everything. */
+  /** Leaves all to what guards the directory: `close` touches nothing, since a job out of sight may work in there. */
+  leave(): void;
+  /** Gives the lock back and, unless `keep`, removes everything; what is kept is marked by a file `kept`. */
   close(keep?: boolean): Promise<void>;
 }
 
@@ -76,6 +79,7 @@ export async function makeWorkDir(
       cause,
     });
   }
+  let isLeft = false;
   return {
     path,
     busy,
@@ -90,15 +94,25 @@ export async function makeWorkDir(
     },
     forgetRestart: () => files.removeFile(`${path}/restart`),
     removeDir: (name) => files.removeTree(`${path}/${name}`),
+    leave: () => {
+      isLeft = true;
+    },
     async close(keep = false) {
+      if (isLeft) return;
       try {
-        if (!keep) await files.removeTree(path);
+        if (keep) await markKept(files, path);
+        else await files.removeTree(path);
         await guard.release(); // only now: what could not be removed goes when the guard takes us for dead
       } finally {
         await lock.release();
       }
     },
   };
+}
+
+/** A directory without the mark passes for one of a dead run later; that is no reason to lose what is kept now. */
+async function markKept(files: NodeFiles, path: string): Promise<void> {
+  await files.create(`${path}/kept`).then((mark) => mark.close()).catch(() => {});
 }
 
 const storageConfigAnswer = z.array(z.looseObject({

@@ -1,7 +1,7 @@
 import { guestIdentity, sameGuest } from "../archive/guest_config.ts";
 import { ctVolumes, vmDisks } from "../archive/guest_volumes.ts";
 import { guestLabel } from "../core/guest.ts";
-import { planStorage } from "./plan_storage.ts";
+import { planStorage, refuseUnknownDisks } from "./plan_storage.ts";
 import type { PlannedRestore, RestoreSettings, RestoreWish, Standing, Surroundings } from "./plan.ts";
 
 /**
@@ -14,6 +14,7 @@ export function planRestores(
   settings: RestoreSettings,
 ): PlannedRestore[] {
   const plans = wishes.map((wish) => planOne(wish, around, settings));
+  refuseUnknownDisks(plans.filter(({ node }) => !around.unreachable.has(node)), settings.storage);
   for (const plan of plans) {
     const rivals = plans.filter((other) => other.target === plan.target && plan.target !== 0);
     if (rivals.length > 1) {

@@ -2,6 +2,7 @@ import type { ConfigValues } from "../archive/guest_config.ts";
 import type { ArchiveDisk, Compression } from "../archive/contents.ts";
 import type { Guest, GuestKind } from "../core/guest.ts";
 import type { StoredArchive } from "../core/sink.ts";
+import type { StorageMap } from "../core/storage_map.ts";
 import type { Storage } from "../proxmox/cluster.ts";
 
 /** An archive that is to be restored, with what its own bytes tell. */
@@ -41,7 +42,7 @@ export interface Surroundings {
 export interface RestoreSettings {
   /** Where guests go that stand nowhere; absent: to the entry node. */
   node?: string | undefined;
-  storage?: string | undefined;
+  storage?: StorageMap | undefined;
   pool?: string | undefined;
   ifExists: "refuse" | "replace-same" | "replace-stopped" | "replace";
   destroyExcluded: boolean;
@@ -66,9 +67,16 @@ export interface PlannedRestore {
   stops: boolean;
   starts: boolean;
   unique: boolean;
-  /** What goes to the tool as `--storage`; absent: each disk to where it came from. */
+  /** What goes to the tool as `--storage`; absent: each disk to where `disks` says. */
   storage?: string;
+  /** Storages to write into the archive of a VM while it is staged. */
+  storages?: StorageMap;
+  /** A container's volumes for the tool, by key: `local-lvm:8,mp=/data,backup=1`; absent: all on `storage`. */
+  volumes?: Record<string, string>;
+  /** What a container mounts from its host, by key, to be added once it is restored; absent: the tool does it. */
+  hostMounts?: Record<string, string>;
   pool?: string;
+  /** What the guest will have; sizes in bytes. */
   disks: { key: string; size: number; storage: string | undefined }[];
   /** Volumes and snapshots that will be gone and are not in the archive. */
   destroys: string[];

@@ -1,38 +1,86 @@
 import type { ArchiveDisk } from "../archive/contents.ts";
+import { vmDisks } from "../archive/guest_volumes.ts";
+import { kindOfDisk, mapFor, namesDisks, storageFor, type StorageMap } from "../core/storage_map.ts";
 import type { Storage } from "../proxmox/cluster.ts";
 import type { PlannedRestore, RestoreSettings, RestoreWish, Surroundings } from "./plan.ts";
+import { emptyVolumes, planVolumes } from "./plan_volumes.ts";
+import { storagesToWrite } from "./stage.ts";
 
 /** The content type a storage must take for the disks of VMs and the volumes of containers. */
 const CONTENT_TYPE = { qemu: "images", lxc: "rootdir" } as const;
+/** What qmrestore allocates for a cloud-init drive (qemu-server's Cloudinit.pm, CLOUDINIT_DISK_SIZE). */
+const CLOUD_INIT_BYTES = 4 * 1024 ** 2;
 
-/**
- * Decides where the disks go and adds what speaks against it to the plan.
- *
- * qmrestore puts each disk where the archive says it was, and one without a hint on "local"; pct restore knows
- * only one storage for all volumes and would take "local" by default, which holds no containers.
- */
+/** Decides where the disks go and adds what speaks against it to the plan. */
 export function planStorage(
   plan: PlannedRestore,
   wish: RestoreWish,
   around: Surroundings,
   settings: RestoreSettings,
 ): void {
-  const storage = settings.storage ??
-    (plan.kind === "lxc" ? containerStorage(plan, wish, around) : undefined);
-  if (storage !== undefined) plan.storage = storage;
-  plan.disks.push(
-    ...wish.disks.map(({ key, size, storage: origin }) => ({ key, size, storage: storage ?? origin })),
-  );
-  for (const disk of plan.disks.filter((entry) => entry.storage === undefined)) {
-    if (plan.kind === "lxc") break; // containerStorage has told why
-    plan.refusals.push({
-      reason: `the archive does not say on which storage disk "${disk.key}" was`,
-      hint: "give one with --storage",
-    });
-  }
+  const map = mapFor(plan.kind, settings.storage ?? { disks: {} });
+  if (plan.kind === "qemu") planDisks(plan, wish, map);
+  else if (namesDisks(map)) planVolumes(plan, wish.config, map);
+  else planOnOneStorage(plan, wish, map.others ?? containerStorage(plan, wish, around));
   for (const id of new Set([plan.storage, ...plan.disks.map((disk) => disk.storage)])) {
     if (id !== undefined) checkStorage(plan, id, around);
   }
+}
+
+/** Refuses disks in the storage map that the archive does not hold, unless they may be those of another guest. */
+export function refuseUnknownDisks(plans: readonly PlannedRestore[], map: StorageMap | undefined): void {
+  if (map === undefined) return;
+  const names = Object.keys(map.disks);
+  for (const plan of plans) {
+    const own = names.filter((key) => kindOfDisk(key) === plan.kind);
+    const isForOthers = own.length > 0 || map.others !== undefined ||
+      plans.some(({ kind }) => kind !== plan.kind);
+    const held = plan.disks.map(({ key }) => key);
+    for (const key of (isForOthers ? own : names).filter((name) => !held.includes(name))) {
+      plan.refusals.push({
+        reason: `the archive has no disk "${key}", which is to go to storage "${map.disks[key]}"`,
+        hint: held.length > 0 ? `there are ${held.join(", ")}` : "it has no disks",
+      });
+    }
+  }
+}
+
+/** qmrestore puts each disk where the archive says it was, and one without a hint on "local". */
+function planDisks(plan: PlannedRestore, wish: RestoreWish, map: StorageMap): void {
+  const storages = storagesToWrite(plan.kind, map);
+  if (storages !== undefined) plan.storages = storages;
+  else if (map.others !== undefined) plan.storage = map.others;
+  for (const { key, size, storage: origin } of [...wish.disks, ...cloudInitDrives(wish)]) {
+    const storage = storageFor(map, key) ?? origin;
+    plan.disks.push({ key, size, storage });
+    if (storage !== undefined) continue;
+    plan.refusals.push({
+      reason: `the archive does not say on which storage disk "${key}" was`,
+      hint: "give one with --storage",
+    });
+  }
+}
+
+/** No backup holds a cloud-init drive, but qmrestore makes a new one where the old one was. */
+function cloudInitDrives({ config }: RestoreWish): ArchiveDisk[] {
+  return vmDisks(config).filter(({ type }) => type === "cloudinit").map(({ key, storage }) => ({
+    key,
+    size: CLOUD_INIT_BYTES,
+    ...(storage === undefined ? {} : { storage }),
+  }));
+}
+
+/** pct restore knows one storage for all volumes, and would take "local" by default, which holds no containers. */
+function planOnOneStorage(plan: PlannedRestore, wish: RestoreWish, storage: string | undefined): void {
+  if (storage !== undefined) plan.storage = storage;
+  const empty = emptyVolumes(plan, wish.config);
+  plan.disks.push(
+    ...[...wish.disks, ...empty].map(({ key, size = 0, storage: origin }) => ({
+      key,
+      size,
+      storage: storage ?? origin,
+    })),
+  );
 }
 
 function checkStorage(plan: PlannedRestore, id: string, around: Surroundings): void {

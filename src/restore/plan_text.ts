@@ -28,6 +28,10 @@ function facts(plan: PlannedRestore, severalNodes: boolean): [string, string][] 
       `${key}, ${size > 0 ? sizeText(size) : "size unknown"}, on storage ${storage ?? "?"}`,
     ]);
   }
+  for (const [key, value] of Object.entries(plan.hostMounts ?? {})) lines.push(["mount", `${key}, ${value}`]);
+  if (plan.storages && plan.compression !== "none") {
+    lines.push(["staging", "decompressed, since the storages are written into the archive"]);
+  }
   if (plan.pool !== undefined) lines.push(["pool", plan.pool]);
   if (plan.unique) lines.push(["network", "new MAC addresses"]);
   lines.push(...plan.destroys.map((what): [string, string] => ["destroys", what]));

@@ -1,5 +1,6 @@
 import { messageOf, UserError } from "../core/errors.ts";
 import { FORM_VERSION } from "../core/snapshot.ts";
+import { leftoverNote } from "../proxmox/leftovers.ts";
 import type { Nodes } from "../proxmox/nodes.ts";
 import { makeWorkDir, requireUsable, type WorkDir, workDirPath } from "../proxmox/work_dir.ts";
 import type { PlannedRestore } from "./plan.ts";
@@ -61,7 +62,10 @@ async function requireWorkPlaces(plans: readonly PlannedRestore[], run: RestoreR
   const accepted = plans.filter((plan) => plan.refusals.length === 0);
   for (const plan of accepted) requireShortPath(workDirPath(run.dumpDir, workDirId(plan, run)));
   for (const name of new Set(accepted.map((plan) => plan.node))) {
-    await requireUsable(await run.nodes.node(name), run.dumpDir);
+    const node = await run.nodes.node(name);
+    await requireUsable(node, run.dumpDir);
+    const text = await leftoverNote(node, run.dumpDir);
+    if (text !== undefined) run.listen({ type: "note", text });
   }
 }
 

@@ -7,12 +7,18 @@ import { listGuests, type ProxmoxNode } from "../proxmox/cluster.ts";
 import { startGuest, stopGuest } from "../proxmox/guest_control.ts";
 import { guestFiles } from "../proxmox/guest_record.ts";
 import { lastError } from "../proxmox/vzdump.ts";
-import { ARCHIVE_PATH_LIMIT, restorePercentOf, runRestoreTool } from "../proxmox/restore_tools.ts";
+import {
+  addHostMounts,
+  ARCHIVE_PATH_LIMIT,
+  restorePercentOf,
+  runRestoreTool,
+} from "../proxmox/restore_tools.ts";
+import { isLostTouch } from "../proxmox/lost_touch.ts";
 import type { WorkDir } from "../proxmox/work_dir.ts";
 import { clearUp } from "./after_failure.ts";
 import type { PlannedRestore, Standing } from "./plan.ts";
 import type { RestoredGuest } from "./report.ts";
-import { stageArchive, stageFailure } from "./stage.ts";
+import { stageArchive, stageFailure, type StageTask } from "./stage.ts";
 import { findTarget, isUnchanged, labelOf } from "./standing.ts";
 import { lookAt } from "./survey.ts";
 
@@ -70,22 +76,48 @@ export async function restoreStaged(
     entry.replaced = { ...files, status: before.status };
     await context.save();
   }
+  let step: "stop" | "restore" = "stop";
   try {
     if (before && before.status !== "stopped") {
       context.listen({ type: "phase", vmid: plan.target, text: "shutting the guest down" });
       if (plan.starts) await context.workDir.noteRestart(before.guest);
       await stopGuest(context.node, before.guest, context.shutdownTimeout, context.workDir.busy);
     }
+    // Without what it mounts from the host it must not be started on our behalf.
+    if (plan.hostMounts) await context.workDir.forgetRestart();
+    step = "restore";
     await runTool(plan, entry, archivePath, context);
   } catch (error) {
+    if (isLostTouch(error)) throw outOfSight(plan, step, error, context);
     const left = await clearUp(plan, before, entry, context.node).catch((unclear) =>
       `how the guest was left is not known: ${messageOf(unclear)}`
     );
     await context.workDir.forgetRestart();
     throw new UserError("failed", `${messageOf(error)}; ${left}`, { cause: error });
   }
-  if (plan.starts) await start(plan, entry, context);
-  await context.workDir.forgetRestart();
+  if (await hasHostMounts(plan, entry, context) && plan.starts) await start(plan, entry, context);
+  // A node that was lost by now does itself what the note says.
+  await context.workDir.forgetRestart().catch(() => {});
+}
+
+/** The way to the node was lost: what is at work there goes on, its guard sees to the rest, and nothing is touched. */
+function outOfSight(
+  plan: PlannedRestore,
+  step: "stop" | "restore",
+  cause: unknown,
+  { workDir }: ReplaceContext,
+): UserError {
+  workDir.leave();
+  const [label, why] = [labelOf(plan), messageOf(cause)];
+  return step === "stop"
+    ? new UserError("failed", `Cannot restore ${label}: ${why}`, {
+      hint: `it was being shut down and was not replaced; node "${plan.node}" itself starts it again`,
+      cause,
+    })
+    : new UserError("failed", `Cannot tell whether ${label} was restored: ${why}`, {
+      hint: `it goes on by itself on node "${plan.node}": look at its task log and at the guest there`,
+      cause,
+    });
 }
 
 async function stage(plan: PlannedRestore, entry: RestoredGuest, context: RestoreContext): Promise<string> {
@@ -100,6 +132,7 @@ async function stage(plan: PlannedRestore, entry: RestoredGuest, context: Restor
       source: await context.source.open(archive),
       node,
       path,
+      storages: plan.storages,
       decoder: context.decoder,
       onBytes: (bytes) => listen({ type: "bytes", vmid: target, bytes }),
       stop,
@@ -114,10 +147,13 @@ async function stage(plan: PlannedRestore, entry: RestoredGuest, context: Restor
 
 /** A canonical name: the tools go by its suffix alone, which must fit the content. */
 export function stagedName(
-  { archive, compression, kind, target }: Pick<PlannedRestore, "archive" | "compression" | "kind" | "target">,
+  { archive, compression, kind, target, storages }:
+    & Pick<PlannedRestore, "archive" | "compression" | "kind" | "target">
+    & Pick<StageTask, "storages">,
 ): string {
   const time = archive.taken ?? new Date(0);
-  return archiveName({ kind, vmid: archive.vmid ?? target, time, compression });
+  const staged = storages === undefined ? compression : "none";
+  return archiveName({ kind, vmid: archive.vmid ?? target, time, compression: staged });
 }
 
 /** Refuses a directory under which the path of a staged archive may become longer than the tools take. */
@@ -168,6 +204,7 @@ async function runTool(
     archivePath,
     replace: plan.action === "replace",
     storage: plan.storage,
+    volumes: plan.volumes,
     pool: plan.pool,
     unique: plan.unique,
     bwlimit,
@@ -197,6 +234,25 @@ async function requireRestored(plan: PlannedRestore, node: ProxmoxNode): Promise
 
 function missing(plan: PlannedRestore): never {
   throw new UserError("failed", `The restore tool ended well, but there is no ${labelOf(plan)}`);
+}
+
+/** Adds what the container mounts from its host. Answers whether all is there. */
+async function hasHostMounts(
+  plan: PlannedRestore,
+  entry: RestoredGuest,
+  { node }: ReplaceContext,
+): Promise<boolean> {
+  const { hostMounts, target, kind } = plan;
+  if (!hostMounts) return true;
+  try {
+    await addHostMounts(node, { vmid: target, kind }, hostMounts);
+    return true;
+  } catch (error) {
+    const keys = Object.keys(hostMounts).join(", ");
+    entry.outcome = "not-running";
+    entry.error = `${labelOf(plan)} is restored, but without ${keys}, and not started: ${messageOf(error)}`;
+    return false;
+  }
 }
 
 async function start(

@@ -1,4 +1,5 @@
 import { checkArchive } from "../archive/check.ts";
+import { withStorages } from "../archive/map_storages.ts";
 import {
   type ArchiveContents,
   ArchiveDamage,
@@ -6,10 +7,13 @@ import {
   type DecoderFactory,
 } from "../archive/contents.ts";
 import { readWhole } from "../archive/read_whole.ts";
+import { VmaRewrite } from "../archive/vma_rewrite.ts";
 import type { ByteSource } from "../core/bytes.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import type { StoredArchive } from "../core/sink.ts";
+import type { GuestKind } from "../core/guest.ts";
 import { usableSpace } from "../core/space.ts";
+import { mapFor, namesDisks, type StorageMap } from "../core/storage_map.ts";
 import type { ProxmoxNode } from "../proxmox/cluster.ts";
 
 /** Bytes written between two looks at the free space. */
@@ -22,9 +26,21 @@ export interface StageTask {
   node: ProxmoxNode;
   /** Where the archive goes: a new file. */
   path: string;
+  /** Storages to write into the archive of a VM, which then is staged without its compression, see `storagesToWrite`. */
+  storages?: StorageMap | undefined;
   decoder: DecoderFactory;
   onBytes: (bytes: number) => void;
   stop: AbortSignal;
+}
+
+/**
+ * The storages that must be written into an archive before it is restored; `undefined`: none. qmrestore takes one
+ * storage for all disks, or for each the one that the archive names.
+ */
+export function storagesToWrite(kind: GuestKind, map: StorageMap | undefined): StorageMap | undefined {
+  if (map === undefined || kind !== "qemu") return undefined;
+  const own = mapFor(kind, map);
+  return namesDisks(own) ? own : undefined;
 }
 
 /**
@@ -32,31 +48,85 @@ export interface StageTask {
  * contents through the decompressor into the walk of VMA or tar. The file counts only when this resolved.
  */
 export async function stageArchive(task: StageTask): Promise<ArchiveContents> {
-  const { archive, path, onBytes, stop, compression } = task;
-  const writer = await createFile(task);
+  const { archive, onBytes, stop, compression } = task;
+  const file = new StagedFile(task, await createFile(task));
+  const isUnpacked = task.storages !== undefined && compression !== "none";
   let bytes = 0;
-  let spaceCheckAt = SPACE_CHECK_BYTES;
   try {
-    const check = checkArchive({ kind: archive.kind, compression }, task.decoder);
+    const onContent = isUnpacked ? { onContent: (chunk: Uint8Array) => file.write(chunk) } : {};
+    const check = checkArchive({ kind: archive.kind, compression, ...onContent }, task.decoder);
     const { contents, sha256 } = await readWhole(task.source, check, {
       isHashed: archive.sha256 !== undefined,
       beside: async (chunk) => {
         stop.throwIfAborted();
-        await writer.write(chunk);
+        if (!isUnpacked) await file.write(chunk);
         bytes += chunk.byteLength;
-        if (bytes >= spaceCheckAt) {
-          spaceCheckAt += SPACE_CHECK_BYTES;
-          await requireSpace(task.node, path, Math.max(0, archive.bytes - bytes));
-        }
         onBytes(bytes);
       },
     });
-    await writer.close();
-    await requireSame(task, bytes, sha256);
+    await file.close();
+    requireRecorded(archive, sha256);
     return contents;
   } catch (error) {
-    await writer.abort().catch(() => {});
-    throw error;
+    // A decompressor whose output is not taken tells of that in its own way.
+    const reason = file.failure ?? error;
+    await file.abort();
+    throw reason;
+  }
+}
+
+type Writer = Awaited<ReturnType<typeof createFile>>;
+
+/** The file on the node, in which storages are written on the way. */
+class StagedFile {
+  readonly #rewrite: VmaRewrite | undefined;
+  #bytes = 0;
+  #spaceCheckAt = SPACE_CHECK_BYTES;
+  /** Why it could not be written. */
+  failure: unknown;
+
+  constructor(private readonly task: StageTask, private readonly writer: Writer) {
+    const { storages } = task;
+    if (storages === undefined) return;
+    this.#rewrite = new VmaRewrite(({ name, data }) =>
+      name === "qemu-server.conf" ? withStorages(data, storages) : data
+    );
+  }
+
+  /** Takes bytes of the archive as it is to be written, without its storages. */
+  async write(chunk: Uint8Array): Promise<void> {
+    const pieces = this.#rewrite?.push(chunk) ?? [chunk];
+    try {
+      for (const piece of pieces) await this.#append(piece);
+    } catch (error) {
+      this.failure ??= error;
+      throw error;
+    }
+  }
+
+  /** The file counts only when this resolved. */
+  async close(): Promise<void> {
+    this.#rewrite?.end();
+    await this.writer.close();
+    const { node, path } = this.task;
+    const size = (await node.runner.files.stat(path))?.size;
+    if (size === this.#bytes) return;
+    throw new ArchiveDamage(`${this.#bytes} bytes were written to "${path}", but it has ${size ?? "none"}`);
+  }
+
+  async abort(): Promise<void> {
+    await this.writer.abort().catch(() => {});
+  }
+
+  async #append(piece: Uint8Array): Promise<void> {
+    await this.writer.write(piece);
+    this.#bytes += piece.byteLength;
+    if (this.#bytes < this.#spaceCheckAt) return;
+    this.#spaceCheckAt += SPACE_CHECK_BYTES;
+    const { node, path, archive, storages } = this.task;
+    // How large an archive without its compression becomes is not known: at least until the next look.
+    const least = storages === undefined ? 0 : SPACE_CHECK_BYTES;
+    await requireSpace(node, path, Math.max(least, archive.bytes - this.#bytes));
   }
 }
 
@@ -80,18 +150,9 @@ export function stageFailure(what: string, error: unknown): UserError {
   });
 }
 
-async function requireSame(
-  { archive, node, path }: StageTask,
-  bytes: number,
-  sha256: string | undefined,
-): Promise<void> {
-  const size = (await node.runner.files.stat(path))?.size;
-  if (size !== bytes) {
-    throw new ArchiveDamage(`${bytes} bytes were written to "${path}", but it has ${size ?? "none"}`);
-  }
-  if (archive.sha256 !== undefined && archive.sha256 !== sha256) {
-    throw new ArchiveDamage(`Archive has sha256 ${sha256}, but ${archive.sha256} was recorded at the backup`);
-  }
+function requireRecorded(archive: StoredArchive, sha256: string | undefined): void {
+  if (archive.sha256 === undefined || archive.sha256 === sha256) return;
+  throw new ArchiveDamage(`Archive has sha256 ${sha256}, but ${archive.sha256} was recorded at the backup`);
 }
 
 async function requireSpace(node: ProxmoxNode, path: string, needed: number): Promise<void> {

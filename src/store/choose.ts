@@ -48,6 +48,17 @@ export function chooseArchives(listing: StoreListing, wanted: Wanted): ListedArc
   return chosen.sort((a, b) => (a.vmid ?? 0) - (b.vmid ?? 0));
 }
 
+/** When the newest whole archive of each guest was taken, by vmid. */
+export function newestArchives({ snapshots, plain }: StoreListing): Map<number, Date> {
+  const newest = new Map<number, Date>();
+  for (const archive of [...snapshots.flatMap((snapshot) => snapshot.archives), ...plain]) {
+    if (archive.vmid === undefined) continue;
+    const taken = time(archive);
+    if (taken > (newest.get(archive.vmid)?.getTime() ?? 0)) newest.set(archive.vmid, new Date(taken));
+  }
+  return newest;
+}
+
 /** Snapshots tell their time in UTC; the local time in an archive's name repeats itself when clocks go back. */
 function time({ snapshot, taken }: ListedArchive): number {
   const started = snapshot === undefined ? undefined : parseSnapshotName(snapshot);

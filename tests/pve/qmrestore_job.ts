@@ -3,6 +3,7 @@ import { archiveInfo } from "./archive_path.ts";
 import {
   configEntries,
   configValue,
+  type DiskLine,
   diskLines,
   formatSize,
   isCdrom,
@@ -20,7 +21,9 @@ import type { VmaHeader } from "./vma_read.ts";
 import type { Job } from "./worker.ts";
 
 const NEW_CONFIG = "memory: 128\n";
-const MAP_LINE = /^#qmdump#map:(\S+?):(\S+?):(\S*?):(\S*?):$/;
+const MAP_LINE = /^#qmdump#map:(\S+):(\S+):(\S*):(\S*):$/;
+
+const isCloudInit = (disk: DiskLine) => isCdrom(disk) && disk.volume.includes("cloudinit");
 
 /** A device of the archive and where it goes. */
 interface Placement {
@@ -146,21 +149,34 @@ class VmRestoration {
 
   /** Where every device goes: --storage, else the storage named in the backup, else `local`. */
   #place(header: VmaHeader, config: string): Placement[] {
-    const state = readState(this.job.dir);
     const hints = new Map<string, { key: string; storage: string }>();
     for (const line of config.split("\n")) {
-      const match = MAP_LINE.exec(line);
-      if (match) hints.set(match[2]!, { key: match[1]!, storage: match[3]! });
+      const [, key = "", device = "", storage = ""] = MAP_LINE.exec(line) ?? [];
+      if (key !== "") {
+        hints.set(device, { key, storage: this.data.storage ?? (storage === "" ? "local" : storage) });
+      }
+    }
+    for (const disk of diskLines("qemu", config).filter(isCloudInit)) {
+      this.#requireImages(this.#cloudInitStorage(disk));
     }
     return header.devices.map(({ id, name, size }) => {
       const hint = hints.get(name);
       if (hint === undefined) throw new Error(`found no device mapping information for device '${name}'`);
-      const storage = this.data.storage ?? (hint.storage === "" ? "local" : hint.storage);
-      if (!hasContent(usableStorage(state, storage, this.job.node), "images")) {
-        throw new Error(`Content type 'images' is not available on storage '${storage}'`);
-      }
-      return { id, device: name, key: hint.key, storage, size };
+      this.#requireImages(hint.storage);
+      return { id, device: name, ...hint, size };
     });
+  }
+
+  /** A cloud-init drive is in no backup; its own line says where a new one goes. */
+  #cloudInitStorage(disk: DiskLine): string {
+    const origin = splitVolumeId(disk.volume)?.storage;
+    if (origin === undefined) throw new Error(`unable to parse volume ID '${disk.volume}'`);
+    return this.data.storage ?? origin;
+  }
+
+  #requireImages(storage: string): void {
+    if (hasContent(usableStorage(readState(this.job.dir), storage, this.job.node), "images")) return;
+    throw new Error(`Content type 'images' is not available on storage '${storage}'`);
   }
 
   /** The point of no return: configuration, snapshots and the disks that the backup holds are gone. */
@@ -240,9 +256,8 @@ class VmRestoration {
       if (disk && placement) {
         const value = disk.value.replace(disk.volume, placement.volume!).replace(/,size=[^,]*/, "");
         lines.push(`${key}: ${value},size=${formatSize(placement.size)}`);
-      } else if (disk && isCdrom(disk) && disk.volume.includes("cloudinit")) {
-        const storage = this.data.storage ?? splitVolumeId(disk.volume)?.storage ?? "local";
-        lines.push(`${key}: ${storage}:vm-${this.data.vmid}-cloudinit,media=cdrom`);
+      } else if (disk && isCloudInit(disk)) {
+        lines.push(`${key}: ${this.#cloudInitStorage(disk)}:vm-${this.data.vmid}-cloudinit,media=cdrom`);
       } else {
         lines.push(disk && !isCdrom(disk) ? `#${line}` : line);
       }

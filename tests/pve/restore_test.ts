@@ -377,6 +377,19 @@ Deno.test("qmrestore places disks by the map lines, --storage overrides, left-ou
   assert.match(node.guest(202)!.entries.scsi1!, /^other:/);
 });
 
+Deno.test("qmrestore refuses a storage that a cloud-init drive's own line names, before anything is lost", async () => {
+  const config = { ide2: "gone:vm-101-cloudinit,media=cdrom" };
+  await using node = await SimNode.create({ guests: [{ ...VM, config }] });
+  const { bytes: input } = await run(node, "vzdump", [101, "--stdout", 1, "--dumpdir", node.dumpDir]);
+  const digest = node.sha256(101, "scsi0");
+  const refused = await run(node, "qmrestore", ["-", 101, "--force", 1], { input });
+  assert.match(refused.stderr, /failed: storage 'gone' does not exist\n$/);
+  assert.equal(node.sha256(101, "scsi0"), digest);
+  const argv = ["-", 101, "--force", 1, "--storage", "local-lvm"];
+  assert.equal((await run(node, "qmrestore", argv, { input })).code, 0);
+  assert.match(node.guest(101)!.entries.ide2!, /^local-lvm:/);
+});
+
 Deno.test("--start and --ha-managed are unknown to qmrestore before 9.1", () =>
   withDumps({}, async (node, vma) => {
     const { code, stderr } = await run(node, "qmrestore", [vma, 201, "--start", 1]);

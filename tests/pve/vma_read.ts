@@ -41,39 +41,47 @@ function digestMatches(bytes: Uint8Array, at: number): boolean {
 
 const decoder = new TextDecoder();
 
-/** The blob at `offset`, undefined when it does not lie in the buffer. */
-function blobAt(header: Uint8Array, used: number, offset: number): Uint8Array | undefined {
-  if (offset < 1 || offset + 2 > used) return undefined;
-  const at = FIXED_HEADER + offset;
-  const length = new DataView(header.buffer).getUint16(at, true);
-  return offset + 2 + length > used ? undefined : header.slice(at + 2, at + 2 + length);
+type Blobs = ReadonlyMap<number, Uint8Array>;
+
+/** The blobs by offset. The real reader walks from one to the next: an offset between two of them points nowhere. */
+function readBlobs(header: Uint8Array, start: number, used: number): Blobs {
+  const view = new DataView(header.buffer);
+  const blobs = new Map<number, Uint8Array>();
+  for (let offset = 1; offset + 2 <= used;) {
+    const data = start + offset + 2;
+    const length = view.getUint16(start + offset, true);
+    if (offset + 2 + length <= used) blobs.set(offset, header.slice(data, data + length));
+    offset += 2 + length;
+  }
+  return blobs;
 }
 
-function nameOf(blob: Uint8Array): string {
-  return decoder.decode(blob).replace(/\0+$/, "");
+/** A name ends with a NUL that its length counts. */
+function nameOf(blob: Uint8Array | undefined): string | undefined {
+  return blob?.at(-1) === 0 ? decoder.decode(blob).replace(/\0+$/, "") : undefined;
 }
 
-function readConfigs(header: Uint8Array, view: DataView, used: number): VmaHeader["configs"] {
+function readConfigs(view: DataView, blobs: Blobs): VmaHeader["configs"] {
   const configs: VmaHeader["configs"] = [];
   for (let index = 0; index < 256; index++) {
     const name = view.getUint32(2044 + index * 4);
     const data = view.getUint32(3068 + index * 4);
     if (name === 0 || data === 0) continue;
-    const nameBlob = blobAt(header, used, name);
-    const content = blobAt(header, used, data);
-    if (!nameBlob || !content) throw new VmaError("vma contains invalid data pointers");
-    configs.push({ name: nameOf(nameBlob), content });
+    const text = nameOf(blobs.get(name));
+    const content = blobs.get(data);
+    if (text === undefined || !content) throw new VmaError("vma contains invalid data pointers");
+    configs.push({ name: text, content });
   }
   return configs;
 }
 
-function readDevices(header: Uint8Array, view: DataView, used: number): VmaHeader["devices"] {
+function readDevices(view: DataView, blobs: Blobs): VmaHeader["devices"] {
   const devices: VmaHeader["devices"] = [];
   for (let id = 1; id < 255; id++) {
     const at = 4096 + id * 32;
     const size = Number(view.getBigUint64(at + 8));
-    const blob = blobAt(header, used, view.getUint32(at));
-    if (size !== 0 && blob) devices.push({ id, name: nameOf(blob), size });
+    const name = nameOf(blobs.get(view.getUint32(at)));
+    if (size !== 0 && name !== undefined) devices.push({ id, name, size });
   }
   return devices;
 }
@@ -98,8 +106,9 @@ export function readVmaHeader(fill: FillBuffer): VmaHeader {
   const used = view.getUint32(52);
   if (offset < FIXED_HEADER) throw new VmaError(`wrong vma blob buffer offset ${offset}`);
   if (offset + used > size) throw new VmaError(`wrong vma blob buffer size ${offset}/${used}`);
-  const configs = readConfigs(header, view, used);
-  const devices = readDevices(header, view, used);
+  const blobs = readBlobs(header, offset, used);
+  const configs = readConfigs(view, blobs);
+  const devices = readDevices(view, blobs);
   return { configs, devices, uuid: header.slice(8, 24), ctime: Number(view.getBigInt64(24)) };
 }
 

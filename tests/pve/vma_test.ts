@@ -151,6 +151,11 @@ const DAMAGED: [string, () => Uint8Array, string, number?][] = [
     "vma contains invalid data pointers",
   ],
   [
+    "config pointer between two blobs",
+    () => header(GOOD, (view) => view.setUint32(3068, view.getUint32(2044) + 1)),
+    "vma contains invalid data pointers",
+  ],
+  [
     "device without size",
     () => header(GOOD, (view) => view.setBigUint64(4096 + 40, 0n)),
     "restore failed - got wrong dev id 1",

@@ -36,6 +36,7 @@ const FORMATS: Readonly<Record<string, RegExp>> = {
   "pve-configid": /^[a-z][a-z0-9_-]+$/i,
   "prune-backups": /^keep-(all=[01]|(last|hourly|daily|weekly|monthly|yearly)=\d+)(,keep-\w+=\d+)*$/,
   "backup-fleecing": /^(enabled=)?[01](,storage=[a-z][a-z0-9\-_.]*[a-z0-9])?$/i,
+  "property-string": /^[^,=]+(,[a-z_]+=[^,]+)*$/,
   // An empty list is legal.
   "email-or-username-list": /^$|^[^\s,;]+@[^\s,;]+$/,
 };
@@ -64,7 +65,7 @@ export function complaints(release: string, argv: readonly string[]): string[] {
     const [word = "", value] = options.slice(index, index + 2);
     const key = word.replace(/^--/, "");
     const option = word.startsWith("--") && !command.positional.includes(key)
-      ? command.options[key]
+      ? command.options[key] ?? command.options[key.replace(/\d+$/, "[n]")]
       : undefined;
     if (given.has(key)) found.push(`given twice: ${key}`);
     given.add(key);

@@ -40,6 +40,14 @@ Deno.test("restoreArgv() gives every flag its value", () => {
   ]);
 });
 
+Deno.test("restoreArgv() gives a container's volumes by their keys", () => {
+  const volumes = { rootfs: "big:4,acl=1", mp0: "slow:2,mp=/da ta,backup=1" };
+  const container = request({ target: { vmid: 105, kind: "lxc" }, archivePath: CT, volumes });
+  const expected = ["--rootfs", "big:4,acl=1", "--mp0", "slow:2,mp=/da ta,backup=1"];
+  assert.deepEqual(restoreArgv(container).slice(4), expected);
+  for (const release of RELEASES) assert.deepEqual(complaints(release, restoreArgv(container)), [], release);
+});
+
 Deno.test("restoreArgv() builds nothing that a release refuses", () => {
   const extremes: Partial<RestoreRequest>[] = [
     {},

@@ -4,6 +4,7 @@ import { around, CT_DISKS, GIB, planOf, reasonsOf, storage, VM_DISKS, wish } fro
 
 const at = (...storages: Storage[]) => around({ storages });
 const fast = (given: Partial<Storage> = {}) => storage("fast", given);
+const everywhere = (others: string) => ({ others, disks: {} });
 const pool = (given: Partial<Storage> = {}) => storage("pool", given);
 
 Deno.test("planRestores() leaves each disk of a VM where it came from", () => {
@@ -16,7 +17,7 @@ Deno.test("planRestores() leaves each disk of a VM where it came from", () => {
 
 Deno.test("planRestores() puts all disks on the storage that is given", () => {
   for (const kind of ["qemu", "lxc"] as const) {
-    const plan = planOf(wish(kind), at(storage("big")), { storage: "big" });
+    const plan = planOf(wish(kind), at(storage("big")), { storage: everywhere("big") });
     assert.equal(plan.storage, "big");
     assert.deepEqual(plan.disks.map((disk) => disk.storage), ["big"]);
     assert.deepEqual([plan.refusals, plan.warnings], [[], []]);
@@ -44,7 +45,9 @@ Deno.test("planRestores() refuses a VM's storage that is missing, disabled, inac
 });
 
 Deno.test("planRestores() refuses a given storage that does not fit", () => {
-  const plan = planOf(wish("lxc"), at(pool(), storage("vms", { content: ["images"] })), { storage: "vms" });
+  const plan = planOf(wish("lxc"), at(pool(), storage("vms", { content: ["images"] })), {
+    storage: everywhere("vms"),
+  });
   assert.deepEqual(plan.refusals, [
     {
       reason: 'storage "vms" does not take containers (content type rootdir)',
@@ -52,7 +55,7 @@ Deno.test("planRestores() refuses a given storage that does not fit", () => {
     },
   ]);
   assert.match(
-    reasonsOf(planOf(wish("qemu"), at(fast()), { storage: "none" }))[0] ?? "",
+    reasonsOf(planOf(wish("qemu"), at(fast()), { storage: everywhere("none") }))[0] ?? "",
     /"none" does not exist/,
   );
 });
@@ -67,7 +70,7 @@ Deno.test("planRestores() asks for a storage where the archive does not tell a V
   assert.deepEqual(planOf(wish("qemu", { disks })).refusals, [
     { reason: 'the archive does not say on which storage disk "scsi1" was', hint: "give one with --storage" },
   ]);
-  assert.deepEqual(planOf(wish("qemu", { disks }), around(), { storage: "fast" }).refusals, []);
+  assert.deepEqual(planOf(wish("qemu", { disks }), around(), { storage: everywhere("fast") }).refusals, []);
 });
 
 Deno.test("planRestores() restores a VM without disks anywhere", () => {

@@ -52,3 +52,12 @@ Deno.test("ChannelSlots wake the one that waits when a node refuses everybody", 
   assert.equal(slots.refused(), false);
   assert.ok(await isSettled(again));
 });
+
+Deno.test("ChannelSlots tell without waiting that there is no room", async () => {
+  const slots = new ChannelSlots(1);
+  assert.ok(slots.takeNow());
+  assert.equal(slots.takeNow(), false);
+  slots.free();
+  await slots.take();
+  assert.equal(slots.takeNow(), false);
+});
