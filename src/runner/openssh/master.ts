@@ -12,18 +12,22 @@ const MAX_SOCKET_PATH = 90;
 /** Milliseconds that a login may take beyond the time to connect: agents and hardware keys ask people. */
 const LOGIN_TIMEOUT = 60_000;
 
+/** Milliseconds for ssh and its folder to go. */
+const LAST_WAIT = 10_000;
+
 /** What ssh says to us once others can use its connection. */
 const READY = "ready";
 
 // ssh -N does not notice that nobody needs it any more, so a shell holds on to it: the end of stdin, which our death
-// is too, ends both, and the folder goes with them.
+// is too, ends both, and the folder goes with them. One signal is not enough: ssh looks whether it came and then waits
+// for its next event, and a signal in between is seen only after that (clientloop.c).
 const KEEPER = `folder=$1
 shift
 exec 3<&0 </dev/null
 "$@" 3<&- &
 master=$!
 exec >/dev/null
-{ read -r word <&3; kill "$master"; } 2>/dev/null &
+{ read -r word <&3; while kill "$master"; do sleep 0.2; done; } 2>/dev/null &
 watch=$!
 exec 3<&-
 wait "$master"
@@ -105,7 +109,13 @@ export class Master {
     return this.channel.ended;
   }
 
+  /** Ends the connection, and waits until nothing is left of it. */
   async close(): Promise<void> {
+    await this.channel.closeInput().catch(() => {}); // it is over already
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const enough = new Promise<void>((resolve) => timer = setTimeout(resolve, LAST_WAIT));
+    await Promise.race([this.channel.ended, enough]);
+    clearTimeout(timer);
     this.channel.close();
     await this.keeper.close();
   }
