@@ -8,6 +8,7 @@ import type { SnapshotSink } from "../core/sink.ts";
 import type { ArchiveRecord } from "../core/snapshot.ts";
 import type { ProxmoxNode } from "../proxmox/cluster.ts";
 import { type DumpRequest, type DumpSource, startDump } from "../proxmox/dump.ts";
+import { isLostTouch } from "../proxmox/lost_touch.ts";
 import { gotLock, lastError, percentOf, vzdumpLockHolder, waitsForLock } from "../proxmox/vzdump.ts";
 import { CheckedSource } from "./checked_source.ts";
 
@@ -123,7 +124,7 @@ function explain(guest: Guest, error: unknown, log: string, bytes: number): stri
     if (bytes > 0) return `${action}: vzdump wrote no whole archive: ${messageOf(error)}`;
     return `${action}: vzdump ended well without a byte; it does so for a guest of another node`;
   }
-  if (error instanceof Error && error.name === "CommandError") {
+  if (error instanceof Error && error.name === "CommandError" && !isLostTouch(error)) {
     return `${action}: ${lastError(log) ?? messageOf(error)}`;
   }
   return `${action}: ${messageOf(error)}`;

@@ -16,15 +16,19 @@ export const LIBRARY: Library = {
   parseKey: ssh2.utils.parseKey,
 };
 
+/** Connections that may be open at once: enough for a run where sshd takes a single session on each. */
+const MAX_CONNECTIONS = 8;
+
 /**
  * Reaches a node by ssh2: one connection, made at the first `open`, shared by all channels, and made anew by the
- * next `open` after it was lost.
+ * next `open` after it was lost. Where the node takes fewer sessions on it than a run holds for long (sshd's
+ * MaxSessions), there are several: waiting for one of those would have no end.
  */
 export class Ssh2Channels implements Channels {
   readonly label: string;
   readonly #options: SshOptions;
   readonly #said = new Set<string>();
-  #connection: Promise<SshConnection> | undefined;
+  readonly #connections: Promise<SshConnection>[] = [];
   #slots = new ChannelSlots();
   #isClosed = false;
 
@@ -35,8 +39,7 @@ export class Ssh2Channels implements Channels {
 
   async open(command: string, onStderr: (chunk: Uint8Array) => void): Promise<Channel> {
     for (;;) {
-      const connection = await this.#connected();
-      await connection.slots.take();
+      const connection = await this.#withRoom();
       if (connection.lost) {
         connection.slots.free();
         continue;
@@ -48,31 +51,40 @@ export class Ssh2Channels implements Channels {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    const connection = await this.#connection?.catch(() => undefined);
-    await connection?.close();
+    const made = await Promise.allSettled(this.#connections);
+    await Promise.all(made.map((one) => one.status === "fulfilled" && one.value.close()));
   }
 
-  async #connected(): Promise<SshConnection> {
+  /** A connection with room for one channel more, which is taken. */
+  async #withRoom(): Promise<SshConnection> {
     if (this.#isClosed) {
       throw new UserError(
         "unreachable",
         `Cannot open a channel to "${this.label}": the connection was closed`,
       );
     }
-    return await (this.#connection ??= this.#connect());
+    // Those that others add meanwhile are looked at too.
+    for (const made of this.#connections) {
+      const connection = await made;
+      if (connection.slots.takeNow()) return connection;
+    }
+    const [first] = this.#connections;
+    const connection = await (first && this.#connections.length >= MAX_CONNECTIONS ? first : this.#connect());
+    await connection.slots.take();
+    return connection;
   }
 
-  async #connect(): Promise<SshConnection> {
-    try {
-      // What the node was found to take holds for the next connection too.
-      this.#slots = new ChannelSlots(this.#slots.limit);
-      const connection = await SshConnection.open(this.#options, LIBRARY, this.#slots);
-      void connection.gone.then(() => this.#connection = undefined);
-      return connection;
-    } catch (error) {
-      this.#connection = undefined;
-      throw error;
-    }
+  #connect(): Promise<SshConnection> {
+    // What the node was found to take holds for the next connection too.
+    this.#slots = new ChannelSlots(this.#slots.limit);
+    const made = SshConnection.open(this.#options, LIBRARY, this.#slots);
+    this.#connections.push(made);
+    const forget = () => {
+      const at = this.#connections.indexOf(made);
+      if (at >= 0) this.#connections.splice(at, 1);
+    };
+    made.then((connection) => connection.gone.then(forget), forget);
+    return made;
   }
 
   /** A connection that is made again finds the same again. */

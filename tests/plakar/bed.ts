@@ -65,15 +65,32 @@ export function untidiness(bed: Bed): string | undefined {
 
 const PACKAGE = "proxmox-under-test";
 
-/** Makes a bed in a directory of its own under `parent`, with source and destination `pve`. */
+/** Makes a bed in a directory of its own under `parent`, on a simulated node, with source and destination `pve`. */
 export async function makeBed(options: SimOptions = {}, parent?: string): Promise<Bed> {
+  return await makeBedAt(async (dir) => {
+    const node = await SimNode.create({ ...options, dir: `${dir}/node` });
+    return { node, path: node.path, source: ["proxmox://"] };
+  }, parent);
+}
+
+/** Where plakar runs, and what it backs up. */
+export interface Place {
+  /** The node, or the first one of the cluster. */
+  node: SimNode;
+  /** PATH of plakar and its plugin. */
+  path: string;
+  /** Location of source and destination `pve`, and their options. */
+  source: readonly string[];
+}
+
+/** The same at a place that is made once there is a directory for it, which may be used too. */
+export async function makeBedAt(place: (dir: string) => Promise<Place>, parent?: string): Promise<Bed> {
   const [binary, program] = await Promise.all([ensureBinary(), buildPlakar()]);
   const dir = await Deno.makeTempDir({
     prefix: "plakar-proxmox-test-",
     ...(parent === undefined ? {} : { dir: parent }),
   });
-  const node = await SimNode.create({ ...options, dir: `${dir}/node` });
-  const bed = new PlakarBed(dir, node, program);
+  const bed = new PlakarBed(dir, await place(dir), program);
   try {
     await bed.install(binary);
   } catch (error) {
@@ -87,13 +104,16 @@ class PlakarBed implements Bed {
   readonly store: string;
   /** Nothing of the user's own plakar may be found, nor touched. */
   readonly #environment: Record<string, string>;
+  readonly node: SimNode;
 
-  constructor(readonly dir: string, readonly node: SimNode, private readonly program: string) {
+  constructor(readonly dir: string, private readonly place: Place, private readonly program: string) {
+    this.node = place.node;
     this.store = `${dir}/store`;
     this.#environment = {
       HOME: `${dir}/home`,
+      XDG_STATE_HOME: `${dir}/state`,
       TMPDIR: `${dir}/tmp`,
-      PATH: `${dir}/bin:${node.path}`,
+      PATH: `${dir}/bin:${place.path}`,
     };
   }
 
@@ -107,7 +127,7 @@ class PlakarBed implements Bed {
     await Deno.remove(`${this.dir}/${made?.name}`);
     await this.#must("at", this.store, "create", "-plaintext");
     for (const side of ["source", "destination"]) {
-      await this.#must(side, "add", "pve", "proxmox://", `dump_dir=${this.node.dumpDir}`);
+      await this.#must(side, "add", "pve", ...this.place.source, `dump_dir=${this.node.dumpDir}`);
     }
   }
 

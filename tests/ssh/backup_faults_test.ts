@@ -21,9 +21,9 @@ async function whileDumping(relay: Relay, vmid: number): Promise<void> {
 
 const error = (relay: Relay, vmid: number): string => relay.report(vmid).error ?? "";
 
-for (const [what, transport] of [["sshd is killed", "builtin"], ["sshd is killed", "openssh"]] as const) {
+for (const transport of ["builtin", "openssh"]) {
   Deno.test({
-    name: `backup goes on with the other nodes when ${what} in the middle of a dump (${transport})`,
+    name: `backup goes on with the other nodes when sshd is killed in the middle of a dump (${transport})`,
     ...needsSsh(),
     fn: async () => {
       await using relay = await Relay.create({
@@ -55,25 +55,23 @@ for (const [what, transport] of [["sshd is killed", "builtin"], ["sshd is killed
   });
 }
 
-for (const by of ["fin", "rst"] as const) {
-  Deno.test({
-    name: `backup takes no dump for whole whose connection is cut (${by}), and goes on over a new one`,
-    ...needsSsh(),
-    fn: async () => {
-      await using relay = await Relay.create({
-        guests: [{ vmid: 101, disks: [{ key: "scsi0", size: "32M" }] }, { vmid: 102 }],
-      });
-      await using proxy = await relay.proxyBefore("pve1");
-      proxy.faults = { cut: { direction: "toClient", after: 8 * MIB, by } };
-      const said = await relay.backup(...PLAIN);
-      assert.equal(said.status, 3, describe(said));
-      assert.deepEqual(relay.outcomes, { 101: "failed", 102: "good" });
-      assert.match(error(relay, 101), /[Ll]ost the connection to "root@/);
-      assert.ok(relay.files.every((name) => !name.includes("101")), relay.files.join());
-      await relay.tidy();
-    },
-  });
-}
+Deno.test({
+  name: "backup takes no dump for whole whose connection is cut, and goes on over a new one",
+  ...needsSsh(),
+  fn: async () => {
+    await using relay = await Relay.create({
+      guests: [{ vmid: 101, disks: [{ key: "scsi0", size: "32M" }] }, { vmid: 102 }],
+    });
+    await using proxy = await relay.proxyBefore("pve1");
+    proxy.faults = { cut: { direction: "toClient", after: 8 * MIB, by: "fin" } };
+    const said = await relay.backup(...PLAIN);
+    assert.equal(said.status, 3, describe(said));
+    assert.deepEqual(relay.outcomes, { 101: "failed", 102: "good" });
+    assert.match(error(relay, 101), /[Ll]ost the connection to "root@/);
+    assert.ok(relay.files.every((name) => !name.includes("101")), relay.files.join());
+    await relay.tidy();
+  },
+});
 
 for (const transport of ["builtin", "openssh"]) {
   Deno.test({
@@ -112,6 +110,8 @@ Deno.test({
     assert.equal(said.status, 0, describe(said));
     assert.ok(proxy.passed.toClient > 256 * MIB, `${proxy.passed.toClient} bytes passed`);
     assert.ok(await peak < 250 * MIB, `${Math.round(await peak / MIB)} MiB of memory`);
+    // deno-lint-ignore no-console -- a figure to show
+    console.log(`peak memory of the relay: ${Math.round(await peak / MIB)} MiB`);
   },
 });
 
@@ -163,7 +163,7 @@ Deno.test({
     await using relay = await Relay.create({
       nodes: ["pve1", "pve2"],
       guests: [{ vmid: 101 }, { vmid: 102, node: "pve2" }, { vmid: 105, kind: "lxc", node: "pve2" }],
-      sshd: { MaxSessions: 5 },
+      sshd: { MaxSessions: 2 },
       noise: {
         banner: "Authorized use only\n",
         stdout: "Welcome to Proxmox\nYou have mail.\n",

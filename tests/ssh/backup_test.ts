@@ -120,6 +120,7 @@ Deno.test({
     );
     const seconds = (count: number) => `${count.toFixed(1)} s`;
     const sum = perNode.reduce((total, count) => total + count, 0);
+    // deno-lint-ignore no-console -- a figure to show
     console.log(
       `20 guests on 4 nodes: ${seconds(wall / 1000)}; slowest node ${
         seconds(Math.max(...perNode))

@@ -128,7 +128,7 @@ export class Relay implements AsyncDisposable {
 
   /** Bytes that stand in unfinished archives, on the relay and on the nodes. */
   underWay(folder = this.store): number {
-    return bytesIn(folder, (name) => name.endsWith(".part"));
+    return bytesIn(folder, (name) => /^vzdump-.*\.part$/.test(name));
   }
 
   /** Bytes of archives that are staged on a node. */
@@ -144,25 +144,9 @@ export class Relay implements AsyncDisposable {
     );
   }
 
-  /** Why relay and nodes are not as a finished run leaves them, or `undefined`. */
-  untidiness(): string | undefined {
-    const { bed } = this;
-    const found = {
-      guests: bed.sim.locks().guests,
-      vzdump: bed.nodes.filter(({ sim }) => sim.locks().vzdump).map(({ name }) => name),
-      processes: bed.processes(),
-      dumpDir: [...Deno.readDirSync(bed.sim.dumpDir)].map(({ name }) => name),
-      tmp: [...Deno.readDirSync(`${bed.dir}/relay/tmp`)].map(({ name }) => name),
-    };
-    const left = Object.entries(found).filter(([, what]) => Object.keys(what).length > 0);
-    return left.length > 0 ? JSON.stringify(Object.fromEntries(left)) : undefined;
-  }
-
-  /** Waits until nothing is left of any run. */
-  async tidy(seconds = TIDY_SECONDS): Promise<void> {
-    await eventually("nothing is left", () => this.untidiness() === undefined, seconds).catch((error) => {
-      throw new Error(`${error.message}: ${this.untidiness()}`);
-    });
+  /** Waits until nothing is left of any run, on the nodes and on the relay. */
+  tidy(): Promise<void> {
+    return tidy(this.bed, `${this.bed.dir}/relay/tmp`);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -182,6 +166,24 @@ export class Relay implements AsyncDisposable {
       TMPDIR: `${dir}/tmp`,
     };
   }
+}
+
+/** Waits until the nodes, and directories for temporary files, are as finished runs leave them. */
+export async function tidy(bed: SshBed, ...folders: string[]): Promise<void> {
+  const namesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name);
+  const left = () => {
+    const found = {
+      guests: bed.sim.locks().guests,
+      vzdump: bed.nodes.filter(({ sim }) => sim.locks().vzdump).map(({ name }) => name),
+      processes: bed.processes(),
+      files: [bed.sim.dumpDir, ...folders].flatMap(namesIn),
+    };
+    const kept = Object.entries(found).filter(([, what]) => Object.keys(what).length > 0);
+    return kept.length > 0 ? JSON.stringify(Object.fromEntries(kept)) : "";
+  };
+  await eventually("nothing is left", () => left() === "", TIDY_SECONDS).catch((error) => {
+    throw new Error(`${error.message}: ${left()}`);
+  });
 }
 
 /** Highest memory that a process had while it ran, in bytes. */

@@ -24,6 +24,13 @@ export class ChannelSlots {
     this.#open++;
   }
 
+  /** Takes the place of one more channel if there is one now. */
+  takeNow(): boolean {
+    const hasRoom = this.#open < this.#limit;
+    if (hasRoom) this.#open++;
+    return hasRoom;
+  }
+
   /** Gives a place back. */
   free(): void {
     this.#open--;

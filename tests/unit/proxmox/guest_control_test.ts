@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { destroyGuest, guestStatus, startGuest, stopGuest } from "../../../src/proxmox/guest_control.ts";
+import { commandCutOff } from "../../../src/runner/command_error.ts";
 import type { GuestKind } from "../../../src/core/guest.ts";
 import { type Answer, exits, standInNode } from "./node_stand_in.ts";
 import { complaints, RELEASES } from "./pve_options.ts";
@@ -76,6 +77,13 @@ for (const kind of ["qemu", "lxc"] as const) {
     const { node, did, guest } = guestNode(kind, ["running", "stopped"], { shutdown: refused });
     await stopGuest(node, guest, 1);
     assert.equal(did.length, 1);
+  });
+
+  Deno.test(`stopGuest() does not stop a ${kind} guest hard whose shutdown it lost sight of`, async () => {
+    const lost = commandCutOff(["qm"], { status: -1, logTail: "" }, new Error("lost the connection"));
+    const { node, did, guest } = guestNode(kind, ["running"], { shutdown: lost });
+    await assert.rejects(stopGuest(node, guest, 1), /lost the connection/);
+    assert.deepEqual(did.map((line) => line.split(" ")[0]), ["shutdown"]);
   });
 
   Deno.test(`startGuest() waits until a ${kind} guest is seen running`, async () => {
