@@ -8,6 +8,7 @@ import { SimNode } from "../tests/pve/mod.ts";
 import { ensureBinary } from "./compile.ts";
 import { benchPlakar } from "./bench_plakar.ts";
 import { benchPlugin } from "./bench_plugin.ts";
+import { benchRestore } from "./bench_restore.ts";
 import { print } from "./print.ts";
 
 /** One measured command. */
@@ -39,6 +40,7 @@ async function main(): Promise<void> {
     await start(binary);
     await throughput({ binary, node, dir, gib, rounds });
     await memory({ binary, node, dir });
+    await benchRestore({ binary, dir, gib, rounds });
     await benchPlugin({ binary, dir, gib: Math.min(gib, 2), rounds });
     await benchPlakar({ dir, gib: 1, rounds });
   } finally {

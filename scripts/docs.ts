@@ -2,6 +2,7 @@
 import { type ErrorKind, EXIT_MEANINGS, EXIT_STATUS } from "../src/core/errors.ts";
 import { flagTable, optionTable, plakarTable } from "./docs_options.ts";
 import { optionSchema } from "./docs_schema.ts";
+import { renderFaults } from "./faults_doc.ts";
 import { table } from "./markdown.ts";
 import { print } from "./print.ts";
 import { deno, ROOT } from "./run.ts";
@@ -26,6 +27,7 @@ const GENERATED: readonly Generated[] = [
   { file: "README.md", block: "exit-statuses", render: renderExitStatuses },
   { file: "package/importer.schema.json", render: () => optionSchema("importer") },
   { file: "package/exporter.schema.json", render: () => optionSchema("exporter") },
+  { file: "docs/faults.md", render: renderFaults },
 ];
 
 function renderExitStatuses(): string {

@@ -7,6 +7,7 @@ import { declareGuests } from "../src/cli/guests.ts";
 import { declareInspect } from "../src/cli/inspect.ts";
 import { declareList } from "../src/cli/list.ts";
 import { declareRestore } from "../src/cli/restore.ts";
+import { declareRestoreTest } from "../src/cli/restore_test.ts";
 import { declareVerify } from "../src/cli/verify.ts";
 import { flagName } from "../src/config/doors.ts";
 import { OPTION_GROUPS, OPTIONS, type OptionSpec, type Side } from "../src/config/options.ts";
@@ -26,6 +27,8 @@ const BLOCK_OF: Readonly<Record<Group, OptionBlock | "flags">> = {
   dump: "options-backup",
   choose: "options-restore",
   guestRestore: "options-restore",
+  testedRestore: "options-restore",
+  proof: "options-restore",
   work: "options-where",
   temporary: "options-backup",
   reach: "options-where",
@@ -44,6 +47,7 @@ const COMMANDS: Readonly<Record<string, Declared>> = {
   guests: { declare: declareGuests, side: "guests" },
   backup: { declare: declareBackup, side: "backup" },
   restore: { declare: declareRestore, side: "restore" },
+  "restore-test": { declare: declareRestoreTest, side: "restore_test" },
   list: { declare: declareList, side: "store" },
   verify: { declare: declareVerify, side: "store" },
   inspect: { declare: declareInspect },

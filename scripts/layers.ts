@@ -21,6 +21,7 @@ const SETUP_AND_ITS_ROOMS = [
   "store",
   "backup",
   "restore",
+  "restore_test",
 ];
 
 /** Rooms of `src`, and the rooms each may import besides itself. */
@@ -42,6 +43,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   restore: {
     imports: ["core", "archive", "proxmox"],
     reason: "the flow knows sources by the interfaces of core and nodes through proxmox",
+  },
+  restore_test: {
+    imports: ["core", "archive", "proxmox", "restore"],
+    reason: "a test is a restore that is booted, watched and removed",
   },
   setup: {
     imports: SETUP_AND_ITS_ROOMS.slice(1),

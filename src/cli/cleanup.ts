@@ -92,11 +92,13 @@ async function isConfirmed(
 function deeds(leftovers: readonly Leftover[]): string {
   const ofKind = (kind: Leftover["kind"]) => leftovers.filter((leftover) => leftover.kind === kind);
   const [directories, parts, locks] = [ofKind("directory"), ofKind("part"), ofKind("lock")];
+  const guests = ofKind("guest");
   const removed = [
     ...(directories.length > 0
       ? [`${directories.length} ${directories.length === 1 ? "directory" : "directories"}`]
       : []),
     ...(parts.length > 0 ? [`${parts.length} part file${parts.length === 1 ? "" : "s"}`] : []),
+    ...(guests.length > 0 ? [guests.map(({ what }) => what).join(", ")] : []),
   ];
   return [
     ...(removed.length > 0 ? [`remove ${removed.join(" and ")}`] : []),

@@ -20,6 +20,8 @@ const HEADINGS: Readonly<Record<string, string>> = {
   narrow: "Which archives:",
   dump: "How to back up:",
   guestRestore: "How to restore:",
+  testedRestore: "Where to restore:",
+  proof: "How to test:",
   work: "Where on the node:",
   temporary: "Where on the node:",
   reach: "Which node, and how to reach it:",

@@ -13,6 +13,7 @@ import { declareInspect, runInspect } from "./inspect.ts";
 import { Interrupted } from "./interrupt.ts";
 import { declareList, runList } from "./list.ts";
 import { declareRestore, runRestore } from "./restore.ts";
+import { declareRestoreTest, runRestoreTest } from "./restore_test.ts";
 import { declareVerify, runVerify } from "./verify.ts";
 
 interface CliCommand {
@@ -24,6 +25,7 @@ interface CliCommand {
 const COMMANDS: Readonly<Record<string, CliCommand>> = {
   backup: { declare: declareBackup, run: runBackup },
   restore: { declare: declareRestore, run: runRestore },
+  "restore-test": { declare: declareRestoreTest, run: runRestoreTest },
   list: { declare: declareList, run: runList },
   verify: { declare: declareVerify, run: runVerify },
   guests: { declare: declareGuests, run: runGuests },

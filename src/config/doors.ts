@@ -88,6 +88,7 @@ export function didYouMean(word: string, known: readonly string[]): string | und
 /** How people know the sides whose names are no commands. */
 export const SIDE_NAMES: Readonly<Partial<Record<string, string>>> = {
   store: "list and verify",
+  restore_test: "restore-test",
   importer: "plakar's sources",
   exporter: "plakar's destinations",
 };

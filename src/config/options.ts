@@ -113,6 +113,10 @@ const temporary = { tmpdir: dump.tmpdir } as const satisfies Record<string, Opti
 /** What a restore does to which guest. */
 const guestRestore = {
   newid: { kind: newVmid(), text: "restore under this vmid; next = the next free one" },
+  newid_offset: {
+    kind: integer(1, 999_999_899),
+    text: "restore each guest under its own vmid plus this number; not together with newid",
+  },
   node: {
     kind: text("NODE", NODE_NAME),
     text:
@@ -125,10 +129,10 @@ const guestRestore = {
   },
   pool: { kind: text("POOL", POOL_NAME), text: "put the guest into this pool" },
   if_exists: {
-    kind: oneOf("refuse", "replace-same", "replace-stopped", "replace"),
+    kind: oneOf("refuse", "replace-same", "replace-stopped", "replace", "keep-copy"),
     default: "refuse",
     text:
-      "when the target vmid is taken: refuse; replace-same: stop and replace the same guest only; replace-stopped: the same guest, only if it is stopped; replace: whoever stands there",
+      "when the target vmid is taken: refuse; replace-same: stop and replace the same guest only; replace-stopped: the same guest, only if it is stopped; replace: whoever stands there; keep-copy: as replace, after a full copy of that guest to a free vmid",
   },
   destroy_excluded: {
     kind: flag(),
@@ -150,9 +154,32 @@ const guestRestore = {
     default: "auto",
     text: "give new MAC addresses; auto: when the original guest still stands under another vmid",
   },
+  restore_method: {
+    kind: oneOf("staged", "stream", "auto"),
+    default: "staged",
+    text:
+      "staged: bring the whole archive onto the node and check it before anything is touched; stream: feed it to the restore tool as it comes, without staging space, which destroys what stands there before the archive's end was seen, and so does it only where if_exists is given as well; auto: stream where staging space is short and the vmid is free, else staged",
+  },
   bwlimit: { kind: integer(0, 2 ** 31, "KIB/S"), text: "limit of the restore in KiB/s, 0 = none" },
   cleanup: { kind: flag(), default: "true", text: "false keeps the staged archive" },
   dry_run: { kind: flag(), default: "false", text: "print the plan and change nothing" },
+} as const satisfies Record<string, OptionSpec>;
+
+/** What a restore test takes of that: where its guests go. */
+const testedRestore = {
+  node: guestRestore.node,
+  storage: guestRestore.storage,
+  bwlimit: guestRestore.bwlimit,
+} as const satisfies Record<string, OptionSpec>;
+
+/** How long a restore test waits. */
+const proof = {
+  timeout: {
+    kind: integer(1, 86_400, "SECONDS"),
+    default: "300",
+    text:
+      "of a restore test: seconds for the started guest to answer; one that only keeps running until then is started, not proven",
+  },
 } as const satisfies Record<string, OptionSpec>;
 
 /** Which archives a restore takes. */
@@ -193,21 +220,28 @@ const destination = {
     default: "false",
     text: "with restore_to=files: protect each archive from Proxmox's pruning",
   },
+  restore_test: {
+    kind: flag(),
+    default: "false",
+    text:
+      "test each archive instead of restoring it: it goes to a free vmid, is cut off from all around it, started, asked and removed again; no other guest is touched",
+  },
 } as const satisfies Record<string, OptionSpec>;
 
 /**
- * Options of `guests`, of `backup`, of `restore`, of `list` and `verify` (`store`), of `doctor`, of `cleanup`, and of
+ * Options of `guests`, of `backup`, of `restore`, of `restore-test`, of `list` and `verify` (`store`), of `doctor`, of `cleanup`, and of
  * both plakar services, by group, in the order of help and tables.
  */
 export const OPTION_GROUPS = {
   guests: { select, reach },
   backup: { select, dump, work, reach },
   restore: { choose, guestRestore, work, reach },
+  restore_test: { choose, testedRestore, proof, work, reach },
   store: { narrow },
   doctor: { work, temporary, reach },
   cleanup: { work, reach },
   importer: { select, dump, snapshot, work, reach },
-  exporter: { guestRestore, destination, work, reach },
+  exporter: { guestRestore, destination, proof, work, reach },
 } as const;
 
 export type Side = keyof typeof OPTION_GROUPS;
@@ -216,11 +250,12 @@ export const OPTIONS = {
   guests: { ...select, ...reach },
   backup: { ...select, ...dump, ...work, ...reach },
   restore: { ...choose, ...guestRestore, ...work, ...reach },
+  restore_test: { ...choose, ...testedRestore, ...proof, ...work, ...reach },
   store: { ...narrow },
   doctor: { ...work, ...temporary, ...reach },
   cleanup: { ...work, ...reach },
   importer: { ...select, ...dump, ...snapshot, ...work, ...reach },
-  exporter: { ...guestRestore, ...destination, ...work, ...reach },
+  exporter: { ...guestRestore, ...destination, ...proof, ...work, ...reach },
 } as const;
 
 type ValueOf<S> = S extends { kind: ValueKind<infer T> } ? (S extends { default: string } ? T : T | undefined)
@@ -236,5 +271,6 @@ export type ImporterOptions = OptionValues<typeof OPTIONS.importer>;
 export type ExporterOptions = OptionValues<typeof OPTIONS.exporter>;
 export type DoctorOptions = OptionValues<typeof OPTIONS.doctor>;
 export type CleanupOptions = OptionValues<typeof OPTIONS.cleanup>;
+export type RestoreTestOptions = OptionValues<typeof OPTIONS.restore_test>;
 export type RestoreOptions = OptionValues<typeof OPTIONS.restore>;
 export type { OptionSpec, VmidSelection };

@@ -29,6 +29,8 @@ export interface StoredArchive {
   /** The vmid it was taken from; absent when an old custom name does not tell. */
   vmid?: number;
   taken?: Date;
+  /** Release of Proxmox VE on the node that it was taken on, where a manifest tells: `8.4.1`. */
+  release?: string;
   bytes: number;
   /** Lower-case hex, when it was recorded. */
   sha256?: string;

@@ -99,6 +99,12 @@ export const reportSchema = z.object({
   notes: z.array(z.string()),
 });
 
+/** The release of Proxmox VE that a guest was dumped on, as far as the manifest tells. */
+export function releaseOf({ guests, nodes, node, release }: Manifest, vmid: number): string | undefined {
+  const home = guests.find((guest) => guest.vmid === vmid)?.node;
+  return home === node ? release : nodes.find(({ name }) => name === home)?.release;
+}
+
 export type NotHeld = z.infer<typeof notHeld>;
 export type ManifestNode = z.infer<typeof manifestNode>;
 export type ManifestGuest = z.infer<typeof manifestGuest>;

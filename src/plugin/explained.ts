@@ -22,7 +22,7 @@ export function afterInit<T>(options: T | undefined): T {
 }
 
 /** Values that hints name with a flag. */
-const HINTED_VALUES = "next|replace-same|replace|all";
+const HINTED_VALUES = "next|replace-same|replace|all|stream|staged|true";
 /** Switches, which hints name without a value. */
 const SWITCHES = new Set(["destroy_excluded", "protected", "all"]);
 

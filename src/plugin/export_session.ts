@@ -1,18 +1,20 @@
 import { parseGuestConfig } from "../archive/guest_config.ts";
 import type { ArchiveName } from "../archive/names.ts";
 import { type ArchiveContents, ArchiveDamage } from "../archive/contents.ts";
-import type { ExporterOptions } from "../config/options.ts";
+import type { ByteSource } from "../core/bytes.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import type { StoredArchive } from "../core/sink.ts";
-import { FORM_VERSION, manifestSchema, reportSchema } from "../core/snapshot.ts";
+import { FORM_VERSION, type Manifest, manifestSchema, releaseOf, reportSchema } from "../core/snapshot.ts";
 import { listGuests, type ProxmoxNode } from "../proxmox/cluster.ts";
 import { type Nodes, requireNode } from "../proxmox/nodes.ts";
 import { openWorkDir, pruningStorage, type WorkDir } from "../proxmox/work_dir.ts";
 import { targetNode } from "../restore/make_plan.ts";
-import { emptyEntry, refusalSentences, type RestoreReport } from "../restore/report.ts";
+import { afterwords, emptyEntry, refusalSentences, type RestoreReport } from "../restore/report.ts";
+import { readHead } from "../restore/peek.ts";
 import { restoreStaged, stagedName } from "../restore/restore_guest.ts";
 import { stageArchive, stageFailure, storagesToWrite } from "../restore/stage.ts";
-import { freeVmids } from "../restore/survey.ts";
+import { streamGuest } from "../restore/stream_guest.ts";
+import { freeVmids, targetOf, targetRule } from "../restore/targets.ts";
 import { decoderTools } from "../setup/decoders.ts";
 import { thisMachine } from "../setup/local_node.ts";
 import { openNodes } from "../setup/reach.ts";
@@ -20,21 +22,25 @@ import { reportPath, saveReport } from "../setup/restore_reports.ts";
 import { planOnNodes } from "../setup/restore_setup.ts";
 import { newRunId } from "../setup/run_id.ts";
 import type { PluginContext } from "./context.ts";
+import type { GivenExporterOptions } from "./options.ts";
 import type { Record } from "./proto/connectors_pb.ts";
+import { testArrived } from "./test_arrived.ts";
 import type { IncomingFile } from "./incoming_files.ts";
 import type { PlannedRestore } from "../restore/plan.ts";
 
-/** An archive that has arrived whole, and waits for what stands beside it. */
+/** An archive that has arrived whole and waits for what stands beside it, or of which only the beginning is here. */
 export interface ArrivedArchive {
   record: Record;
   archive: StoredArchive;
-  contents: ArchiveContents;
+  contents: Pick<ArchiveContents, "compression" | "config" | "disks">;
   /** The node it was brought to: where its target lives, or will. */
   node: ProxmoxNode;
   workDir: WorkDir;
   /** Where it lies on the node, in `workDir`. */
   path: string;
   target: number | undefined;
+  /** All of the archive, where it is to be restored while it comes: before anything else is asked for. */
+  stream?: ByteSource;
 }
 
 /**
@@ -46,12 +52,16 @@ export class ExportSession implements AsyncDisposable {
   readonly #sizes = new Map<string, number>();
   readonly #report: RestoreReport;
   #count = 0;
+  /** Something was done of which the report must tell. */
+  #isReportBegun = false;
+  /** What the snapshot says of itself, once that has come. */
+  #manifest: Manifest | undefined;
   /** Why none of the snapshot's archives is restored. */
   #refusal: string | undefined;
 
   private constructor(
     private readonly nodes: Nodes,
-    private readonly options: ExporterOptions,
+    private readonly options: GivenExporterOptions,
     private readonly context: PluginContext,
     private readonly stop: AbortSignal,
     private readonly reportFile: string,
@@ -62,13 +72,14 @@ export class ExportSession implements AsyncDisposable {
   }
 
   static async open(
-    options: ExporterOptions,
+    options: GivenExporterOptions,
     context: PluginContext,
     stop: AbortSignal,
   ): Promise<ExportSession> {
     const nodes = await openNodes(options, context);
     try {
       if (options.node !== undefined) requireNode(nodes.entry, options.node);
+      targetRule(options);
       const runId = newRunId();
       const reportFile = reportPath(Deno.env.toObject(), context.now(), runId);
       return new ExportSession(nodes, options, context, stop, reportFile, runId);
@@ -81,8 +92,9 @@ export class ExportSession implements AsyncDisposable {
   /** Reads a snapshot's manifest: where it tells of several guests for one vmid, all are refused before any starts. */
   foresee(manifestText: string): void {
     const { newid, restore_to } = this.options;
+    this.#manifest = manifestSchema.safeParse(parseJson(manifestText)).data;
+    const guests = this.#manifest?.guests ?? [];
     if (typeof newid !== "number" || restore_to === "files") return;
-    const { guests } = manifestSchema.safeParse(parseJson(manifestText)).data ?? { guests: [] };
     if (guests.length > 1) this.#refusal = `${guests.length} guests cannot all be restored to vmid ${newid}`;
   }
 
@@ -94,7 +106,8 @@ export class ExportSession implements AsyncDisposable {
   }
 
   /**
-   * Brings an archive onto its node and proves it whole. Touches no guest.
+   * Brings an archive onto its node and proves it whole, or no more than its beginning where it is to be streamed.
+   * Touches no guest.
    *
    * @throws {UserError} when it is damaged, or when another archive was there for its target
    */
@@ -102,27 +115,27 @@ export class ExportSession implements AsyncDisposable {
     const archive = this.#archiveOf(file, baseName, name);
     const target = await this.#claimTarget(archive, file.record.pathname);
     const node = await this.#nodeOf(target);
-    const { dump_dir, restore_to, storage } = this.options;
+    const { dump_dir, restore_to, restore_method, storage } = this.options;
     const workDir = await openWorkDir(node, dump_dir, `${this.runId}-${++this.#count}`, 0o700);
     const { compression, kind } = name;
     const storages = restore_to === "files" ? undefined : storagesToWrite(kind, storage);
     const staged = stagedName({ archive, compression, kind, target: target ?? 0, storages });
     const path = `${workDir.path}/${staged}`;
     const { stop } = this;
+    const decoder = decoderTools(thisMachine());
     try {
-      const contents = await stageArchive({
-        archive,
-        compression,
-        source: file.source,
-        node,
-        path,
-        storages,
-        decoder: decoderTools(thisMachine()),
-        onBytes: () => {},
-        stop,
-      });
+      let { source } = file;
+      const arrived = { record: file.record, archive, node, workDir, path, target };
+      if (restore_to === "guest" && restore_method !== "staged") {
+        const begun = await readHead(source, kind, decoder);
+        source = begun.source;
+        const begunArchive = { ...arrived, contents: begun.head, stream: source };
+        if ((await this.plan(begunArchive, undefined)).streams) return begunArchive;
+      }
+      const staging = { archive, compression, source, node, path, storages, decoder, stop };
+      const contents = await stageArchive({ ...staging, onBytes: () => {} });
       this.#requireRecordedSize(baseName, contents.bytes);
-      return { record: file.record, archive, contents, node, workDir, path, target };
+      return { ...arrived, contents };
     } catch (error) {
       await workDir.close();
       throw stageFailure(`"${baseName}"`, error);
@@ -134,21 +147,38 @@ export class ExportSession implements AsyncDisposable {
     const { options } = this;
     const { node, workDir } = arrived;
     const plan = await this.plan(arrived, pool);
+    if (options.restore_test) {
+      const { runId, context, stop } = this;
+      return await testArrived(arrived, plan, { options, runId, context, stop });
+    }
     const entry = emptyEntry(plan, "failed");
     this.#report.guests.push(entry);
     if (plan.refusals.length > 0) {
       entry.outcome = "refused";
       throw new UserError("failed", refusalSentences(plan).join("; "));
     }
-    await restoreStaged(plan, entry, arrived.path, {
+    const context = {
       node,
       workDir,
       shutdownTimeout: options.shutdown_timeout,
       bwlimit: options.bwlimit,
       listen: () => {},
       stop: this.stop,
-      save: () => saveReport(this.reportFile, this.#report),
-    });
+      save: () => {
+        this.#isReportBegun = true;
+        return saveReport(this.reportFile, this.#report);
+      },
+    };
+    const { stream } = arrived;
+    if (stream) {
+      await streamGuest(plan, entry, {
+        ...context,
+        source: { open: () => Promise.resolve(stream) },
+        decoder: decoderTools(thisMachine()),
+        requireBytes: (bytes) => this.#requireRecordedSize(arrived.archive.name, bytes),
+      });
+    } else await restoreStaged(plan, entry, arrived.path, context);
+    for (const text of afterwords(plan, entry)) this.context.say(text);
     if (entry.outcome === "not-running") {
       throw new UserError("partial", entry.error ?? "The guest is not running");
     }
@@ -193,9 +223,11 @@ export class ExportSession implements AsyncDisposable {
       compression: contents.compression,
       config: parseGuestConfig(contents.config ?? "").values,
       disks: contents.disks ?? [],
+      isStaged: arrived.stream === undefined,
       ...(target !== undefined ? { target } : {}),
     };
-    const plan = (await planOnNodes(this.nodes, [wish], this.options))[0] as PlannedRestore;
+    const plans = await planOnNodes(this.nodes, [wish], this.options, this.#spokenFor());
+    const plan = plans[0] as PlannedRestore;
     if (plan.node !== node.name) {
       const reason = `the guest moved from node "${node.name}" to "${plan.node}" while its archive came`;
       plan.refusals.push({ reason, hint: "restore it again" });
@@ -205,8 +237,8 @@ export class ExportSession implements AsyncDisposable {
   }
 
   /** Removes what was staged for an archive, unless it is to be kept. */
-  async putAway({ node, workDir }: ArrivedArchive): Promise<void> {
-    await workDir.close(!this.options.cleanup).catch((error) =>
+  async putAway({ node, workDir, stream }: ArrivedArchive): Promise<void> {
+    await workDir.close(!this.options.cleanup && !stream).catch((error) =>
       this.context.say(`"${workDir.path}" may be left on node "${node.name}": ${messageOf(error)}`)
     );
   }
@@ -214,13 +246,24 @@ export class ExportSession implements AsyncDisposable {
   #archiveOf({ record }: IncomingFile, baseName: string, name: ArchiveName): StoredArchive {
     const told = this.#sizes.get(baseName);
     const announced = Number(record.fileInfo?.size ?? 0n);
+    const release = this.#manifest && name.vmid && releaseOf(this.#manifest, name.vmid);
     return {
       name: baseName,
       kind: name.kind,
       bytes: told ?? announced,
       ...(name.vmid !== undefined ? { vmid: name.vmid } : {}),
       ...(name.time ? { taken: name.time } : {}),
+      ...(release ? { release } : {}),
     };
+  }
+
+  /** The vmids that archives of this run went to or, by the manifest, will go to. */
+  #spokenFor(): number[] {
+    const rule = targetRule(this.options);
+    const coming = rule === "next"
+      ? []
+      : (this.#manifest?.guests ?? []).map(({ name = "", vmid }) => targetOf({ name, vmid }, rule));
+    return [...this.#targets.keys(), ...coming.filter((vmid) => vmid !== undefined)];
   }
 
   /** A free vmid that no archive of this run is meant for: what is only planned takes none on the node. */
@@ -246,14 +289,14 @@ export class ExportSession implements AsyncDisposable {
 
   /** Decides the target on arrival: a second archive for it is refused before it is staged. */
   async #claimTarget(archive: StoredArchive, pathname: string): Promise<number | undefined> {
-    const { newid } = this.options;
+    const rule = targetRule(this.options);
     if (this.options.restore_to === "files") return archive.vmid;
     if (this.#refusal !== undefined) {
       throw new UserError("failed", `Cannot restore "${pathname}": ${this.#refusal}`, {
-        hint: "restore one of them, or pass newid=next",
+        hint: "restore one of them, or pass newid=next or newid_offset",
       });
     }
-    const target = newid === "next" ? await this.#nextVmid() : newid ?? archive.vmid;
+    const target = rule === "next" ? await this.#nextVmid() : targetOf(archive, rule);
     if (target === undefined) return undefined;
     const other = this.#targets.get(target);
     if (other !== undefined) {
@@ -271,8 +314,7 @@ export class ExportSession implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.nodes.close();
-    const replaced = this.#report.guests.filter((guest) => guest.replaced);
-    if (replaced.length === 0) return;
+    if (!this.#isReportBegun) return;
     this.#report.finished = this.context.now().toISOString();
     await saveReport(this.reportFile, this.#report).catch((error) => this.context.say(messageOf(error)));
   }

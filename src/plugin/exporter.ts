@@ -1,6 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { parseArchiveName } from "../archive/names.ts";
-import type { ExporterOptions } from "../config/options.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import type { Requests, Responses } from "../rpc/grpc/methods.ts";
 import type { Services } from "../rpc/grpc/server.ts";
@@ -10,7 +9,7 @@ import type { ArrivedArchive, ExportSession } from "./export_session.ts";
 import { afterInit, explained, inPlakarsWords } from "./explained.ts";
 import { type IncomingFile, incomingFiles } from "./incoming_files.ts";
 import { isSidecar } from "./layout.ts";
-import { exporterOptions } from "./options.ts";
+import { exporterOptions, type GivenExporterOptions } from "./options.ts";
 import type { Record } from "./proto/connectors_pb.ts";
 import { Exporter, type ExportRequest, type ExportResponseSchema } from "./proto/exporter_pb.ts";
 import { serviceOf } from "./proto/service.ts";
@@ -22,7 +21,7 @@ const TEXT_LIMIT = 64 * 1024 * 1024;
 
 /** The service that plakar writes restored files to. */
 export function exporterService(context: PluginContext): Services {
-  let options: ExporterOptions | undefined;
+  let options: GivenExporterOptions | undefined;
   return serviceOf(Exporter, {
     init: ({ config }) =>
       explained(() => {
@@ -51,12 +50,14 @@ export function exporterService(context: PluginContext): Services {
 class Export {
   /** An archive whose neighbours may still come: they stand behind it. */
   #waiting: { arrived: ArrivedArchive; pool?: string } | undefined;
+  /** The vmid of a guest that was streamed right before. */
+  #streamed: number | undefined;
   #restored = 0;
   readonly #failures: string[] = [];
 
   constructor(
     private readonly session: ExportSession,
-    private readonly options: ExporterOptions,
+    private readonly options: GivenExporterOptions,
     private readonly responses: ExportResponses,
     private readonly context: PluginContext,
   ) {}
@@ -78,8 +79,8 @@ class Export {
     const baseName = pathname.slice(pathname.lastIndexOf("/") + 1);
     if (!hasReader) return await this.#tell(record);
     if (isSidecar(baseName)) {
-      const text = await readText(file);
-      if (this.#waiting && baseName.endsWith("_pool.conf")) this.#waiting.pool = text.trim();
+      const text = (await readText(file)).trim();
+      if (baseName.endsWith("_pool.conf")) this.#notePool(text);
       return await this.#tell(record);
     }
     await this.#restoreWaiting();
@@ -88,12 +89,26 @@ class Export {
       await this.#attempt(record, async () => {
         this.#waiting = { arrived: await this.session.take(file, baseName, name) };
       });
+      // What comes in a stream is here only now.
+      if (this.#waiting?.arrived.stream) await this.#restoreWaiting();
     } else {
       if (/^\.?manifest\.json$/.test(baseName)) this.session.foresee(await readText(file));
       if (/^\.?report\.json$/.test(baseName)) this.session.learnFrom(await readText(file));
       await file.drain();
       await this.#tell(record);
     }
+  }
+
+  /** Where a guest was that waits; one that was streamed stands already. */
+  #notePool(pool: string): void {
+    if (this.#waiting) this.#waiting.pool = pool;
+    else if (this.#streamed !== undefined && this.options.pool === undefined) {
+      this.context.say(
+        `Guest ${this.#streamed} was in pool "${pool}", which came behind its stream; ` +
+          `to put it there: pvesh set /pools/${pool} --vms ${this.#streamed}`,
+      );
+    }
+    this.#streamed = undefined;
   }
 
   async #restoreWaiting(): Promise<void> {
@@ -108,6 +123,7 @@ class Export {
       this.#restored++;
     });
     await this.session.putAway(arrived);
+    this.#streamed = isGood && arrived.stream && !this.options.dry_run ? arrived.target : undefined;
     if (isGood) await this.#tell(arrived.record);
   }
 

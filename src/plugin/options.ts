@@ -1,6 +1,7 @@
 import { type Door, plakarDoor, readOptions } from "../config/doors.ts";
 import type { ExporterOptions, ImporterOptions } from "../config/options.ts";
 import { UserError } from "../core/errors.ts";
+import { TEST_SETTINGS } from "../setup/test_settings.ts";
 
 type PlakarConfig = Readonly<Record<string, string>>;
 
@@ -42,9 +43,39 @@ export function importerOptions(config: PlakarConfig): ImporterOptions {
   return readOptions("importer", doorsOf("importer", config), PLAKAR_DEFAULTS.importer);
 }
 
+/** The exporter's options, and whether somebody asked for what its default for `if_exists` allows. */
+export interface GivenExporterOptions extends ExporterOptions {
+  isIfExistsGiven: boolean;
+}
+
 /** The exporter's options. */
-export function exporterOptions(config: PlakarConfig): ExporterOptions {
-  return readOptions("exporter", doorsOf("exporter", config), PLAKAR_DEFAULTS.exporter);
+export function exporterOptions(config: PlakarConfig): GivenExporterOptions {
+  const doors = doorsOf("exporter", config);
+  return optionsInForce({
+    ...readOptions("exporter", doors, PLAKAR_DEFAULTS.exporter),
+    isIfExistsGiven: doors.some(({ values }) => values.if_exists !== undefined),
+  });
+}
+
+/**
+ * The options as they are in force: with `restore_test` every archive goes to a free vmid, whole before it is restored.
+ *
+ * @throws {UserError} of kind `usage` for an option that says where else it goes
+ */
+function optionsInForce(options: GivenExporterOptions): GivenExporterOptions {
+  if (!options.restore_test) return options;
+  for (const key of ["newid", "newid_offset"] as const) {
+    if (options[key] === undefined || options[key] === "next") continue;
+    throw new UserError("usage", `Cannot use ${key} with restore_test`, {
+      hint: "a test takes a free vmid, and gives it back",
+    });
+  }
+  if (options.restore_to === "files") {
+    throw new UserError("usage", "Cannot use restore_to=files with restore_test", {
+      hint: "give one of them",
+    });
+  }
+  return { ...options, ...TEST_SETTINGS, newid: "next" };
 }
 
 /** Options by today's names, which win, and by the other known ones. */

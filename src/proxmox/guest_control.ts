@@ -11,9 +11,9 @@ export interface GuestId {
 }
 
 /** Milliseconds between two looks at a guest whose state is to change. */
-const POLL_INTERVAL = 500;
+export const POLL_INTERVAL = 500;
 /** Milliseconds for a state that was asked for to come true: an HA manager acts within some ten seconds. */
-const STATE_TIMEOUT = 90_000;
+export const STATE_TIMEOUT = 90_000;
 
 /** The tool that knows the guest. */
 export const tool = (guest: GuestId): "qm" | "pct" => guest.kind === "qemu" ? "qm" : "pct";
@@ -65,7 +65,8 @@ export async function stopGuest(
     if (await guestStatus(node, guest) === "stopped") return;
     await control(node, guest, "stop", ["stop", vmid], { hold });
   }
-  if (!await reachesStatus(node, guest, "stopped")) {
+  // Of a guest that HA manages all of that time is still to come.
+  if (!await reachesStatus(node, guest, "stopped", timeout * 1000 + STATE_TIMEOUT)) {
     throw new UserError("failed", `Cannot stop ${guestLabel(guest)}: it still runs`, {
       hint: "stop it by hand and try again",
     });
@@ -80,12 +81,27 @@ export async function startGuest(node: ProxmoxNode, guest: GuestId): Promise<voi
   }
 }
 
-async function reachesStatus(node: ProxmoxNode, guest: GuestId, wanted: string): Promise<boolean> {
-  const deadline = Date.now() + STATE_TIMEOUT;
+/** Waits at most `limit` milliseconds. */
+async function reachesStatus(
+  node: ProxmoxNode,
+  guest: GuestId,
+  wanted: string,
+  limit = STATE_TIMEOUT,
+): Promise<boolean> {
+  const deadline = Date.now() + limit;
   for (;;) {
     if (await guestStatus(node, guest) === wanted) return true;
     if (Date.now() > deadline) return false;
     await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
+  }
+}
+
+/** Stops the guest at once, without a word to it; one that does not run is fine. Settles when it is seen stopped. */
+export async function stopHard(node: ProxmoxNode, guest: GuestId): Promise<void> {
+  if (await guestStatus(node, guest) === "stopped") return;
+  await control(node, guest, "stop", ["stop", String(guest.vmid)]);
+  if (!await reachesStatus(node, guest, "stopped")) {
+    throw new UserError("failed", `Cannot stop ${guestLabel(guest)}: it still runs`);
   }
 }
 

@@ -41,6 +41,8 @@ export interface FoundWorkDir {
   foreign: string[];
   /** The guest that its run had stopped for a restore and was to start again. */
   restart?: GuestId;
+  /** The guest that its run was restoring where nobody stood before. */
+  unfinished?: GuestId;
 }
 
 /**
@@ -122,7 +124,7 @@ async function ask(node: ProxmoxNode, what: "look" | "remove", paths: readonly s
     if (word === "dir") answers.push({ dir: readDir(rest) });
     else if (!last) continue;
     else if (word === "foreign") last.dir.foreign.push(rest.join("\t"));
-    else if (word === "restart") addRestart(last.dir, rest);
+    else if (word === "restart" || word === "unfinished") addGuest(last.dir, word, rest);
     else if (word === "removed" || word === "partly") last.end = word;
     else if (word === "failed") last.end = rest.join(" ") || "it could not be removed";
   }
@@ -143,7 +145,7 @@ function readDir([state = "", bytes, seconds, mode, ...path]: string[]): FoundWo
   };
 }
 
-function addRestart(dir: FoundWorkDir, [tool, vmid = ""]: string[]): void {
+function addGuest(dir: FoundWorkDir, role: "restart" | "unfinished", [tool, vmid = ""]: string[]): void {
   if ((tool !== "qm" && tool !== "pct") || !/^\d+$/.test(vmid)) return;
-  dir.restart = { kind: tool === "qm" ? "qemu" : "lxc", vmid: Number(vmid) };
+  dir[role] = { kind: tool === "qm" ? "qemu" : "lxc", vmid: Number(vmid) };
 }

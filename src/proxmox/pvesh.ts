@@ -18,13 +18,12 @@ export async function pveshGet<T>(
   schema: z.ZodType<T>,
   parameters: Readonly<Record<string, string>> = {},
 ): Promise<T> {
-  const options = Object.entries(parameters).flatMap(([name, value]) => [`--${name}`, value]);
-  const argv = ["pvesh", "get", path, ...options, "--output-format", "json"] as const;
+  const argv = ["pvesh", "get", path, ...optionsOf(parameters), "--output-format", "json"] as const;
   let stdout: string;
   try {
     ({ stdout } = await runner.run(argv, { timeout: PVESH_TIMEOUT }));
   } catch (error) {
-    throw explain(error, path, runner.label);
+    throw explain(error, `Cannot read "${path}" from`, runner.label);
   }
   try {
     return schema.parse(JSON.parse(stdout));
@@ -39,11 +38,33 @@ export async function pveshGet<T>(
   }
 }
 
+/**
+ * Changes what one path of the Proxmox API tells, through `pvesh set`.
+ *
+ * @throws {UserError} as `pveshGet` does
+ */
+export async function pveshSet(
+  runner: Runner,
+  path: string,
+  parameters: Readonly<Record<string, string>>,
+): Promise<void> {
+  try {
+    await runner.run(["pvesh", "set", path, ...optionsOf(parameters)], { timeout: PVESH_TIMEOUT });
+  } catch (error) {
+    throw explain(error, `Cannot change "${path}" of`, runner.label);
+  }
+}
+
+function optionsOf(parameters: Readonly<Record<string, string>>): string[] {
+  return Object.entries(parameters).flatMap(([name, value]) => [`--${name}`, value]);
+}
+
 function shorten(message: string): string {
   return message.length > 200 ? `${message.slice(0, 200)}…` : message;
 }
 
-function explain(error: unknown, path: string, label: string): unknown {
+/** `what`: `Cannot read "/pools" from`. */
+function explain(error: unknown, what: string, label: string): unknown {
   if (!(error instanceof CommandError)) return error;
   const said = `${error.message} ${error.end.logTail}`;
   if (error.reason === "not-found") {
@@ -62,7 +83,7 @@ function explain(error: unknown, path: string, label: string): unknown {
   }
   return new UserError(
     "failed",
-    `Cannot read "${path}" from Proxmox VE on ${label}: ${shorten(messageOf(error))}`,
+    `${what} Proxmox VE on ${label}: ${shorten(messageOf(error))}`,
     {
       cause: error,
     },

@@ -1,14 +1,19 @@
 import { UserError } from "../core/errors.ts";
-import type { CommandEnd } from "../runner/runner.ts";
+import type { CommandEnd, JobSink } from "../runner/runner.ts";
 import type { ProxmoxNode } from "./cluster.ts";
 import { control, type GuestId } from "./guest_control.ts";
+
+export type { CommandEnd, JobSink };
 
 /** Longest archive path that `qmrestore` takes (its option parser: "archive: value may only be 255 characters long"). */
 export const ARCHIVE_PATH_LIMIT = 255;
 
 export interface RestoreRequest {
   target: GuestId;
-  /** Absolute path of an archive on the node, under a canonical name: its suffix alone tells the tools what it is. */
+  /**
+   * Absolute path of an archive on the node, under a canonical name: its suffix alone tells the tools what it is;
+   * `-`: an archive without compression is fed to the tool.
+   */
   archivePath: string;
   /**
    * Replace the guest that stands under the target's vmid. Only where the accepted plan says so: without it
@@ -18,6 +23,8 @@ export interface RestoreRequest {
   storage?: string | undefined;
   /** A container's volumes by key, each with all of its options: `local-lvm:8,mp=/data,backup=1`. */
   volumes?: Readonly<Record<string, string>> | undefined;
+  /** A container that `pct restore -` must be told about: it sees the configuration too late. */
+  unprivileged?: true | undefined;
   pool?: string | undefined;
   /** New MAC addresses, and a new smbios uuid for VMs. */
   unique: boolean;
@@ -43,6 +50,7 @@ export function restoreArgv(request: RestoreRequest): [string, ...string[]] {
   if (request.replace) argv.push("--force", "1");
   if (request.storage !== undefined) argv.push("--storage", request.storage);
   for (const [key, value] of Object.entries(request.volumes ?? {})) argv.push(`--${key}`, value);
+  if (request.unprivileged) argv.push("--unprivileged", "1");
   if (request.pool !== undefined) argv.push("--pool", request.pool);
   if (request.unique) argv.push("--unique", "1");
   if (request.bwlimit !== undefined) argv.push("--bwlimit", String(request.bwlimit));
@@ -60,6 +68,15 @@ export async function runRestoreTool(node: ProxmoxNode, request: RestoreRequest)
   if (end.status >= 0) return end;
   const why = /\[(.*)\]\s*$/.exec(end.logTail)?.[1] ?? `Lost touch with ${node.runner.label}`;
   throw new UserError("unreachable", why);
+}
+
+/** Starts the restore tool on an archive that is fed to it; see `JobSink` for what ends it. */
+export async function feedRestoreTool(
+  node: ProxmoxNode,
+  request: Omit<RestoreRequest, "archivePath">,
+): Promise<JobSink> {
+  const { logDir, hold, onLog } = request;
+  return await node.runner.feed(restoreArgv({ ...request, archivePath: "-" }), { logDir, hold, onLog });
 }
 
 /** Gives a container mounts from its host, by key: `/srv/data,mp=/data`. */

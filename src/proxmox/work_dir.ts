@@ -22,6 +22,12 @@ export interface WorkDir {
   /** Has the guest started when we die before `forgetRestart`, as soon as no job works in the directory. */
   noteRestart(guest: GuestId): Promise<void>;
   forgetRestart(): Promise<void>;
+  /**
+   * Has what a restore left of a guest removed when we die before `forgetUnfinished`, as soon as no job works in the
+   * directory: only for a guest that was not there before, and only while it lists no disk.
+   */
+  noteUnfinished(guest: GuestId): Promise<void>;
+  forgetUnfinished(): Promise<void>;
   /** Removes one directory made by `makeDir`. */
   removeDir(name: string): Promise<void>;
   /** Leaves all to what guards the directory: `close` touches nothing, since a job out of sight may work in there. */
@@ -80,6 +86,11 @@ export async function makeWorkDir(
     });
   }
   let isLeft = false;
+  const note = async (name: string, guest: GuestId) => {
+    const file = await files.create(`${path}/${name}`);
+    await file.write(new TextEncoder().encode(`${tool(guest)}\n${guest.vmid}\n`));
+    await file.close();
+  };
   return {
     path,
     busy,
@@ -87,12 +98,10 @@ export async function makeWorkDir(
       await files.makeDir(`${path}/${name}`, mode);
       return `${path}/${name}`;
     },
-    async noteRestart(guest) {
-      const note = await files.create(`${path}/restart`);
-      await note.write(new TextEncoder().encode(`${tool(guest)}\n${guest.vmid}\n`));
-      await note.close();
-    },
+    noteRestart: (guest) => note("restart", guest),
     forgetRestart: () => files.removeFile(`${path}/restart`),
+    noteUnfinished: (guest) => note("unfinished", guest),
+    forgetUnfinished: () => files.removeFile(`${path}/unfinished`),
     removeDir: (name) => files.removeTree(`${path}/${name}`),
     leave: () => {
       isLeft = true;

@@ -1,6 +1,11 @@
 import { guestIdentity, sameGuest } from "../archive/guest_config.ts";
 import { ctVolumes, vmDisks } from "../archive/guest_volumes.ts";
 import { guestLabel } from "../core/guest.ts";
+import { planCopies } from "./plan_copy.ts";
+import { planHa } from "./plan_ha.ts";
+import { planMethod } from "./plan_method.ts";
+import { refuseLinkedClones, warnOfAge, warnOfSharing } from "./plan_neighbours.ts";
+import { planSpace } from "./plan_space.ts";
 import { planStorage, refuseUnknownDisks } from "./plan_storage.ts";
 import type { PlannedRestore, RestoreSettings, RestoreWish, Standing, Surroundings } from "./plan.ts";
 
@@ -24,6 +29,8 @@ export function planRestores(
       });
     }
   }
+  if (settings.ifExists === "keep-copy") planCopies(plans, around);
+  for (const [index, wish] of wishes.entries()) planSpace(plans[index] as PlannedRestore, wish, around);
   return plans;
 }
 
@@ -48,8 +55,10 @@ function planOne(wish: RestoreWish, around: Surroundings, settings: RestoreSetti
     starts: config.template !== "1" &&
       (settings.start === "always" || (settings.start === "as-before" && wasRunning)),
     unique: isUnique(wish, around, settings),
+    streams: false,
     ...(settings.pool !== undefined ? { pool: settings.pool } : {}),
     disks: [],
+    space: [],
     destroys: [],
     keeps: [],
     warnings: [],
@@ -64,9 +73,12 @@ function planOne(wish: RestoreWish, around: Surroundings, settings: RestoreSetti
     plan.refusals.push({ reason: `${where} cannot be used: ${unreachable}` });
     return plan;
   }
+  planMethod(plan, wish, around, settings);
   planStorage(plan, wish, around, settings);
   planPool(plan, around);
-  if (standing) planReplace(plan, standing, wish, settings);
+  warnOfAge(plan, wish, around);
+  warnOfSharing(plan, wish, around, originalOf(wish, around));
+  if (standing) planReplace(plan, standing, wish, around, settings);
   return plan;
 }
 
@@ -88,10 +100,14 @@ function isSame(wish: RestoreWish, standing: Standing): boolean {
 /** New MACs are wanted where the original goes on to live under its own vmid. */
 function isUnique(wish: RestoreWish, around: Surroundings, settings: RestoreSettings): boolean {
   if (settings.unique !== "auto") return settings.unique === "true";
-  const { vmid } = wish.archive;
-  if (vmid === undefined || vmid === wish.target) return false;
-  const original = around.standing.get(vmid);
-  return original !== undefined && isSame(wish, original);
+  const original = originalOf(wish, around);
+  return original !== undefined && original !== wish.target;
+}
+
+/** The vmid of the guest that the archive was taken from, if it stands under it still. */
+function originalOf(wish: RestoreWish, around: Surroundings): number | undefined {
+  const there = around.standing.get(wish.archive.vmid ?? 0);
+  return there && isSame(wish, there) ? there.guest.vmid : undefined;
 }
 
 function planPool(plan: PlannedRestore, around: Surroundings): void {
@@ -106,6 +122,7 @@ function planReplace(
   plan: PlannedRestore,
   standing: Standing & { same: boolean },
   wish: RestoreWish,
+  around: Surroundings,
   settings: RestoreSettings,
 ): void {
   const { guest } = standing;
@@ -135,10 +152,9 @@ function planReplace(
       `wait, or if nothing works on it: ${toolOf(plan)} unlock ${plan.target}`,
     );
   }
-  if (standing.config.template === "1") {
-    plan.warnings.push("it is a template: linked clones of it would lose the volumes they stand on");
-  }
-  planLosses(plan, standing, wish);
+  if (standing.config.template === "1") refuseLinkedClones(plan, around);
+  planHa(plan, standing, settings, wish.config.template === "1");
+  planLosses(plan, standing, wish, settings);
   if (plan.destroys.length > 0 && !settings.destroyExcluded) {
     refuse(`the archive does not hold ${plan.destroys.join(", ")}`, "pass --destroy-excluded to lose that");
   }
@@ -152,7 +168,7 @@ function refuseByPolicy(
   { ifExists }: RestoreSettings,
   refuse: (reason: string, hint?: string) => void,
 ): void {
-  if (ifExists === "replace") return;
+  if (ifExists === "replace" || ifExists === "keep-copy") return;
   const state = standing.status === "stopped" ? "exists" : `is ${standing.status}`;
   if (ifExists === "refuse") {
     const verb = standing.status === "stopped" ? "replace it" : "stop and replace it";
@@ -173,17 +189,25 @@ function refuseByPolicy(
 /**
  * What of the standing guest the archive does not hold. qmrestore drops all snapshots and keeps other disks as
  * unusedN; pct restore frees every volume of the old container, mount points without backup=1 and unusedN too.
+ * A copy that is kept has all but the snapshots and what is attached to nothing.
  */
-function planLosses(plan: PlannedRestore, standing: Standing, wish: RestoreWish): void {
+function planLosses(
+  plan: PlannedRestore,
+  standing: Standing,
+  wish: RestoreWish,
+  { ifExists }: RestoreSettings,
+): void {
   plan.destroys.push(...standing.snapshots.map((name) => `snapshot "${name}"`));
   const held = new Set(wish.disks.map((disk) => disk.key));
   if (plan.kind === "qemu") {
     const others = vmDisks(standing.config).filter((disk) => disk.type === "disk" && !held.has(disk.key));
-    plan.keeps.push(...others.map((disk) => `${disk.key} (${disk.volume})`));
+    plan.keeps.push(
+      ...others.map(({ key, volume }) => ({ key, volume, value: standing.config[key] as string })),
+    );
     return;
   }
   const volumes = ctVolumes(standing.config).filter(({ key, type }) =>
-    type === "unused" || (type === "volume" && !held.has(key))
+    type === "unused" || (type === "volume" && !held.has(key) && ifExists !== "keep-copy")
   );
   plan.destroys.push(...volumes.map((volume) => `${volume.key} (${volume.volume}${sizeText(volume.size)})`));
 }

@@ -4,6 +4,9 @@ import type { Guest, GuestKind } from "../core/guest.ts";
 import type { StoredArchive } from "../core/sink.ts";
 import type { StorageMap } from "../core/storage_map.ts";
 import type { Storage } from "../proxmox/cluster.ts";
+import type { HaRequest } from "../proxmox/ha.ts";
+import type { Neighbour } from "../proxmox/neighbours.ts";
+import type { Release } from "../proxmox/release.ts";
 
 /** An archive that is to be restored, with what its own bytes tell. */
 export interface RestoreWish {
@@ -12,6 +15,8 @@ export interface RestoreWish {
   /** The configuration in the archive: key to value. */
   config: ConfigValues;
   disks: readonly ArchiveDisk[];
+  /** It lies on its node already. */
+  isStaged?: boolean;
   /** Where it goes; absent when neither the archive nor an option tells. */
   target?: number;
 }
@@ -23,6 +28,8 @@ export interface Standing {
   status: string;
   config: ConfigValues;
   snapshots: readonly string[];
+  /** What is requested of the HA manager; absent for a guest that it does not manage. */
+  ha?: HaRequest;
 }
 
 /** What the plan has to fit into. */
@@ -34,6 +41,15 @@ export interface Surroundings {
   standing: ReadonlyMap<number, Standing>;
   /** The storages of each node that is restored to, as that node sees them. */
   storages: ReadonlyMap<string, readonly Storage[]>;
+  /** Bytes that may be staged on a node, by its name, beside what must stay free. */
+  stagingSpace?: ReadonlyMap<string, number>;
+  /** The releases of those nodes, and the machine types that their QEMU knows where that matters. */
+  releases: ReadonlyMap<string, Release>;
+  machines: ReadonlyMap<string, readonly string[]>;
+  /** What other guests have, by vmid, as far as it could be read. */
+  neighbours: ReadonlyMap<number, Neighbour>;
+  /** Free vmids for copies; none where no copy is wanted. */
+  free: readonly number[];
   /** Why a node that would be restored to cannot be. */
   unreachable: ReadonlyMap<string, string>;
   pools: readonly string[];
@@ -44,10 +60,14 @@ export interface RestoreSettings {
   node?: string | undefined;
   storage?: StorageMap | undefined;
   pool?: string | undefined;
-  ifExists: "refuse" | "replace-same" | "replace-stopped" | "replace";
+  ifExists: "refuse" | "replace-same" | "replace-stopped" | "replace" | "keep-copy";
+  /** Somebody asked for `ifExists`: it is no default. */
+  isIfExistsGiven?: boolean;
   destroyExcluded: boolean;
   start: "as-before" | "always" | "never";
   unique: "auto" | "true" | "false";
+  /** See `PlannedRestore.streams`; `auto`: only where nobody stands and staging space is short. Default `staged`. */
+  method?: "staged" | "stream" | "auto";
 }
 
 /** What a restore of one archive will do. */
@@ -67,9 +87,20 @@ export interface PlannedRestore {
   stops: boolean;
   starts: boolean;
   unique: boolean;
+  /** The full copy that is made first of the guest that stands there; sizes in bytes. */
+  copy?: { vmid: number; disks: { key: string; size: number; storage: string | undefined }[] };
+  /** What is requested of the HA manager for that guest, and what it will be afterwards. */
+  ha?: { requested: HaRequest; after: HaRequest };
+  /**
+   * The tool is fed the archive while that comes, without staging. It destroys what stands there before the archive
+   * has proved whole.
+   */
+  streams: boolean;
+  /** A container that must be told to be unprivileged: the tool cannot see it in a stream. */
+  unprivileged?: true;
   /** What goes to the tool as `--storage`; absent: each disk to where `disks` says. */
   storage?: string;
-  /** Storages to write into the archive of a VM while it is staged. */
+  /** Storages to write into the archive of a VM while it is staged or streamed. */
   storages?: StorageMap;
   /** A container's volumes for the tool, by key: `local-lvm:8,mp=/data,backup=1`; absent: all on `storage`. */
   volumes?: Record<string, string>;
@@ -78,10 +109,12 @@ export interface PlannedRestore {
   pool?: string;
   /** What the guest will have; sizes in bytes. */
   disks: { key: string; size: number; storage: string | undefined }[];
+  /** What is needed where, in bytes; `free`: absent where it is not known. */
+  space: { where: string; needed: number; free?: number }[];
   /** Volumes and snapshots that will be gone and are not in the archive. */
   destroys: string[];
-  /** Disks that Proxmox keeps as `unusedN`. */
-  keeps: string[];
+  /** Disks that Proxmox keeps as `unusedN`, by the key that they had; `value`: their line in the configuration. */
+  keeps: { key: string; volume: string; value: string }[];
   warnings: string[];
   /** Why it cannot be done, each a clause; empty: it can. */
   refusals: { reason: string; hint?: string }[];

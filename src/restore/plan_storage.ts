@@ -21,7 +21,12 @@ export function planStorage(
   const map = mapFor(plan.kind, settings.storage ?? { disks: {} });
   if (plan.kind === "qemu") planDisks(plan, wish, map);
   else if (namesDisks(map)) planVolumes(plan, wish.config, map);
-  else planOnOneStorage(plan, wish, map.others ?? containerStorage(plan, wish, around));
+  else {
+    const storage = map.others ?? containerStorage(plan, wish, around);
+    // Without the archive's beginning at hand, pct restore takes no storage: it must be given each volume.
+    if (plan.streams && storage !== undefined) planVolumes(plan, wish.config, { ...map, others: storage });
+    else planOnOneStorage(plan, wish, storage);
+  }
   for (const id of new Set([plan.storage, ...plan.disks.map((disk) => disk.storage)])) {
     if (id !== undefined) checkStorage(plan, id, around);
   }

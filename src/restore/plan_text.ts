@@ -1,3 +1,4 @@
+import { guestLabel } from "../core/guest.ts";
 import { sizeText } from "../core/units.ts";
 import type { PlannedRestore } from "./plan.ts";
 import { refusalSentences } from "./report.ts";
@@ -29,16 +30,49 @@ function facts(plan: PlannedRestore, severalNodes: boolean): [string, string][] 
     ]);
   }
   for (const [key, value] of Object.entries(plan.hostMounts ?? {})) lines.push(["mount", `${key}, ${value}`]);
-  if (plan.storages && plan.compression !== "none") {
+  if (plan.streams) lines.push(["method", streamText(plan)]);
+  else if (plan.storages && plan.compression !== "none") {
     lines.push(["staging", "decompressed, since the storages are written into the archive"]);
   }
+  lines.push(...plan.space.map((space): [string, string] => ["space", spaceText(space)]));
+  if (plan.copy) lines.push(["copy", copyText(plan, plan.copy)]);
+  if (plan.ha) lines.push(["HA", haText(plan.ha)]);
   if (plan.pool !== undefined) lines.push(["pool", plan.pool]);
   if (plan.unique) lines.push(["network", "new MAC addresses"]);
   lines.push(...plan.destroys.map((what): [string, string] => ["destroys", what]));
-  lines.push(...plan.keeps.map((what): [string, string] => ["keeps", `${what} as an unused disk`]));
+  lines.push(
+    ...plan.keeps.map((
+      { key, volume },
+    ): [string, string] => ["keeps", `${key} (${volume}) as an unused disk`]),
+  );
   lines.push(...plan.warnings.map((text): [string, string] => ["warning", text]));
   lines.push(...refusalSentences(plan).map((text): [string, string] => ["REFUSED", text]));
   return lines;
+}
+
+function streamText({ action }: PlannedRestore): string {
+  return action === "create"
+    ? "streamed, nothing is staged; removed again unless the archive proves whole"
+    : "STREAMED: what stands there is destroyed before the archive has been seen to its end";
+}
+
+function spaceText({ where, needed, free }: PlannedRestore["space"][number]): string {
+  return `${where}: ${sizeText(needed)} needed, ${
+    free === undefined ? "free space unknown" : `${sizeText(free)} free`
+  }`;
+}
+
+function copyText({ kind }: PlannedRestore, { vmid, disks }: NonNullable<PlannedRestore["copy"]>): string {
+  const what = disks.map(({ key }) => key).join(", ") || "no disks";
+  const size = sizeText(disks.reduce((sum, disk) => sum + disk.size, 0));
+  return `what stands there is kept as ${
+    guestLabel({ vmid, kind })
+  }, with ${what} (${size}), not started at boot`;
+}
+
+function haText({ requested, after }: NonNullable<PlannedRestore["ha"]>): string {
+  if (requested !== "started") return `${requested}${after === requested ? "" : `, ${after} afterwards`}`;
+  return `requested stopped meanwhile, ${after === "started" ? "started again" : "and left so"} afterwards`;
 }
 
 function targetText(

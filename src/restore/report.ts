@@ -1,6 +1,7 @@
-import type { GuestKind } from "../core/guest.ts";
+import { type GuestKind, guestLabel } from "../core/guest.ts";
 import type { FORM_VERSION } from "../core/snapshot.ts";
 import type { GuestFiles } from "../proxmox/guest_record.ts";
+import type { HaRequest } from "../proxmox/ha.ts";
 import type { PlannedRestore } from "./plan.ts";
 
 /** What became of one guest. */
@@ -19,8 +20,14 @@ export interface RestoredGuest {
   error?: string;
   /** True where it failed because the archive is not whole or not what was recorded. */
   damaged?: true;
+  /** True where the run was stopped while it was streamed. */
+  interrupted?: true;
   /** What the guest that stood there was, taken before anything was changed. */
-  replaced?: GuestFiles & { status: string };
+  replaced?: GuestFiles & { status: string; ha?: HaRequest };
+  /** The full copy of that guest, which stays whatever becomes of the restore. */
+  copy?: { vmid: number; kind: GuestKind; node: string };
+  /** Disks of that guest which the archive does not hold and Proxmox kept, with the command that attaches each again. */
+  kept?: { key: string; volume: string; command: string }[];
   bytes: number;
   seconds: number;
   warnings: string[];
@@ -56,6 +63,20 @@ export function emptyEntry(plan: PlannedRestore, outcome: RestoredGuest["outcome
     seconds: 0,
     warnings: [...warnings],
   };
+}
+
+/** What people must know of a restore that is over, and the plan did not tell, a sentence each. */
+export function afterwords({ warnings }: PlannedRestore, entry: RestoredGuest): string[] {
+  const label = guestLabel({ vmid: entry.target, kind: entry.kind });
+  const { copy } = entry;
+  return [
+    ...(copy
+      ? [`${label}: ${guestLabel(copy)} on node "${copy.node}" is a full copy of the guest that stood there`]
+      : []),
+    ...entry.warnings.filter((warning) => !warnings.includes(warning)).map((warning) =>
+      `${label}: ${warning}`
+    ),
+  ];
 }
 
 /** Why a plan is refused, one sentence per reason. */

@@ -4,9 +4,16 @@ import { leftoverNote } from "../proxmox/leftovers.ts";
 import type { Nodes } from "../proxmox/nodes.ts";
 import { makeWorkDir, requireUsable, type WorkDir, workDirPath } from "../proxmox/work_dir.ts";
 import type { PlannedRestore } from "./plan.ts";
-import { emptyEntry, refusalSentences, type RestoredGuest, type RestoreReport } from "./report.ts";
+import {
+  afterwords,
+  emptyEntry,
+  refusalSentences,
+  type RestoredGuest,
+  type RestoreReport,
+} from "./report.ts";
 import { requireShortPath, type RestoreContext, restoreGuest } from "./restore_guest.ts";
 import { labelOf } from "./standing.ts";
+import { streamGuest } from "./stream_guest.ts";
 
 export interface RestoreRun extends Omit<RestoreContext, "node" | "workDir" | "save"> {
   nodes: Nodes;
@@ -22,8 +29,8 @@ export interface RestoreRun extends Omit<RestoreContext, "node" | "workDir" | "s
 
 /**
  * Carries out an accepted plan, one guest after the other, each on the node of its plan. What the plan refuses is
- * left out; a guest's failure is its own. A restore tool that runs is never interrupted: a stop takes effect
- * before the next guest.
+ * left out; a guest's failure is its own. A restore tool that runs on a staged archive is never interrupted: a stop
+ * takes effect before the next guest. A stream is ended by it.
  */
 export async function restore(plans: readonly PlannedRestore[], run: RestoreRun): Promise<RestoreReport> {
   const { now, stop } = run;
@@ -45,6 +52,7 @@ export async function restore(plans: readonly PlannedRestore[], run: RestoreRun)
       const begin = now();
       run.listen({ type: "guest-started", ...eventLabel(plan, plans), index, total: plans.length });
       await restoreOne(plan, entry, run, () => run.save(report));
+      for (const text of afterwords(plan, entry)) run.listen({ type: "note", text });
       entry.seconds = (now().getTime() - begin.getTime()) / 1000;
     } else continue;
     const { bytes, seconds, outcome, error = "" } = entry;
@@ -83,13 +91,14 @@ async function restoreOne(
     entry.outcome = "good";
     const { node, ...place } = await openPlace(plan, run);
     workDir = place.workDir;
-    await restoreGuest(plan, entry, { ...run, node, workDir, save });
+    const restoreIt = plan.streams ? streamGuest : restoreGuest;
+    await restoreIt(plan, entry, { ...run, node, workDir, save });
   } catch (error) {
     entry.outcome = run.stop.aborted && error === run.stop.reason ? "not-started" : "failed";
     entry.error = messageOf(error);
     if (error instanceof UserError && error.kind === "damage") entry.damaged = true;
   }
-  await workDir?.close(!run.cleanup).catch((error) =>
+  await workDir?.close(!run.cleanup && !plan.streams).catch((error) =>
     entry.warnings.push(`its working directory may be left on node "${plan.node}": ${messageOf(error)}`)
   );
 }
@@ -123,7 +132,8 @@ function outcomeOf(
 ): NonNullable<RestoreReport["outcome"]> {
   const usable =
     entries.filter((entry) => entry.outcome === "good" || entry.outcome === "not-running").length;
-  if (interrupted && entries.some((entry) => entry.outcome === "not-started")) return "interrupted";
+  const isCut = entries.some((entry) => entry.outcome === "not-started" || entry.interrupted);
+  if (interrupted && isCut) return "interrupted";
   if (usable === 0) return "failed";
   return entries.every((entry) => entry.outcome === "good") ? "good" : "partial";
 }

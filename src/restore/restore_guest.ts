@@ -4,13 +4,15 @@ import { messageOf, UserError } from "../core/errors.ts";
 import type { EventListener } from "../core/events.ts";
 import type { SnapshotSource } from "../core/sink.ts";
 import { listGuests, type ProxmoxNode } from "../proxmox/cluster.ts";
-import { startGuest, stopGuest } from "../proxmox/guest_control.ts";
+import { startGuest } from "../proxmox/guest_control.ts";
 import { guestFiles } from "../proxmox/guest_record.ts";
 import { lastError } from "../proxmox/vzdump.ts";
 import {
   addHostMounts,
   ARCHIVE_PATH_LIMIT,
+  type CommandEnd,
   restorePercentOf,
+  type RestoreRequest,
   runRestoreTool,
 } from "../proxmox/restore_tools.ts";
 import { isLostTouch } from "../proxmox/lost_touch.ts";
@@ -21,6 +23,8 @@ import type { RestoredGuest } from "./report.ts";
 import { stageArchive, stageFailure, type StageTask } from "./stage.ts";
 import { findTarget, isUnchanged, labelOf } from "./standing.ts";
 import { lookAt } from "./survey.ts";
+import { putBackHa, takeDown } from "./take_down.ts";
+import { tellKept } from "./kept_disks.ts";
 
 /** What a restore takes once the archive is on the node. */
 export interface ReplaceContext {
@@ -41,6 +45,8 @@ export interface ReplaceContext {
 export interface RestoreContext extends ReplaceContext {
   source: SnapshotSource;
   decoder: DecoderFactory;
+  /** Throws where an archive of this size is not the one that was recorded: asked of a stream before its tool is told its end. */
+  requireBytes?: (bytes: number) => void;
 }
 
 /**
@@ -69,33 +75,50 @@ export async function restoreStaged(
   archivePath: string,
   context: ReplaceContext,
 ): Promise<void> {
+  await carryOut(plan, entry, context, () => runTool(plan, entry, archivePath, context));
+}
+
+/**
+ * Does all that a restore takes around its tool, `restore`, if the guest that stands there is still the planned one.
+ *
+ * @throws what went wrong, in a sentence that says how the guest was left
+ */
+export async function carryOut(
+  plan: PlannedRestore,
+  entry: RestoredGuest,
+  context: ReplaceContext,
+  restore: () => Promise<void>,
+): Promise<void> {
   context.stop.throwIfAborted();
   const before = await requireAsPlanned(plan, context.node);
   if (before) {
     const files = await guestFiles(context.node, before.guest, before.snapshots);
-    entry.replaced = { ...files, status: before.status };
+    entry.replaced = { ...files, status: before.status, ...(before.ha ? { ha: before.ha } : {}) };
     await context.save();
   }
   let step: "stop" | "restore" = "stop";
   try {
-    if (before && before.status !== "stopped") {
-      context.listen({ type: "phase", vmid: plan.target, text: "shutting the guest down" });
-      if (plan.starts) await context.workDir.noteRestart(before.guest);
-      await stopGuest(context.node, before.guest, context.shutdownTimeout, context.workDir.busy);
-    }
+    if (before) await takeDown(plan, before, entry, context);
     // Without what it mounts from the host it must not be started on our behalf.
     if (plan.hostMounts) await context.workDir.forgetRestart();
     step = "restore";
-    await runTool(plan, entry, archivePath, context);
+    await restore();
+    await requireRestored(plan, context.node);
   } catch (error) {
     if (isLostTouch(error)) throw outOfSight(plan, step, error, context);
     const left = await clearUp(plan, before, entry, context.node).catch((unclear) =>
       `how the guest was left is not known: ${messageOf(unclear)}`
     );
     await context.workDir.forgetRestart();
-    throw new UserError("failed", `${messageOf(error)}; ${left}`, { cause: error });
+    await context.workDir.forgetUnfinished();
+    const kind = error instanceof UserError && error.kind === "damage" ? error.kind : "failed";
+    throw new UserError(kind, `${messageOf(error)}; ${left}`, { cause: error });
   }
-  if (await hasHostMounts(plan, entry, context) && plan.starts) await start(plan, entry, context);
+  if (before) await tellKept(plan, entry, context.node);
+  if (await hasHostMounts(plan, entry, context)) {
+    if (plan.starts) await start(plan, entry, context);
+    await putBackHa(plan, entry, context);
+  }
   // A node that was lost by now does itself what the note says.
   await context.workDir.forgetRestart().catch(() => {});
 }
@@ -109,9 +132,18 @@ function outOfSight(
 ): UserError {
   workDir.leave();
   const [label, why] = [labelOf(plan), messageOf(cause)];
+  const copy = plan.copy ? `; vmid ${plan.copy.vmid} may be a copy of it` : "";
+  if (step === "restore" && plan.streams) {
+    return new UserError("failed", `Cannot restore ${label}: ${why}`, {
+      hint: plan.action === "create"
+        ? `node "${plan.node}" itself ends the tool and removes what it left: look whether it has`
+        : `node "${plan.node}" itself ends the tool; the guest that stood there is probably lost, its configuration is in the report`,
+      cause,
+    });
+  }
   return step === "stop"
     ? new UserError("failed", `Cannot restore ${label}: ${why}`, {
-      hint: `it was being shut down and was not replaced; node "${plan.node}" itself starts it again`,
+      hint: `it was being shut down and was not replaced; node "${plan.node}" itself starts it again${copy}`,
       cause,
     })
     : new UserError("failed", `Cannot tell whether ${label} was restored: ${why}`, {
@@ -195,32 +227,46 @@ async function runTool(
   plan: PlannedRestore,
   entry: RestoredGuest,
   archivePath: string,
-  { node, workDir, listen, bwlimit }: ReplaceContext,
+  context: ReplaceContext,
 ): Promise<void> {
+  context.listen({ type: "phase", vmid: plan.target, text: "restoring" });
+  requireGoodEnd(
+    plan,
+    entry,
+    await runRestoreTool(context.node, { ...restoreRequest(plan, context), archivePath }),
+  );
+}
+
+/** What the tool is asked for, whichever way the archive comes to it. */
+export function restoreRequest(
+  plan: PlannedRestore,
+  { workDir, listen, bwlimit }: ReplaceContext,
+): Omit<RestoreRequest, "archivePath"> {
   const { target, kind } = plan;
-  listen({ type: "phase", vmid: target, text: "restoring" });
-  const end = await runRestoreTool(node, {
+  return {
     target: { vmid: target, kind },
-    archivePath,
     replace: plan.action === "replace",
     storage: plan.storage,
     volumes: plan.volumes,
+    unprivileged: plan.unprivileged,
     pool: plan.pool,
     unique: plan.unique,
     bwlimit,
     hold: workDir.busy,
-    logDir: archivePath.slice(0, archivePath.lastIndexOf("/")),
+    logDir: workDir.path,
     onLog: (line) => {
       const percent = restorePercentOf(line);
       if (percent !== undefined) listen({ type: "percent", vmid: target, percent });
     },
-  });
+  };
+}
+
+/** Keeps the tool's last words, and throws them unless it ended well. */
+export function requireGoodEnd(plan: PlannedRestore, entry: RestoredGuest, end: CommandEnd): void {
   entry.log = end.logTail;
-  if (end.status !== 0) {
-    const reason = lastError(end.logTail) ?? `the tool ended with status ${end.status}`;
-    throw new UserError("failed", `Cannot restore ${labelOf(plan)}: ${reason}`);
-  }
-  await requireRestored(plan, node);
+  if (end.status === 0) return;
+  const reason = lastError(end.logTail) ?? `the tool ended with status ${end.status}`;
+  throw new UserError("failed", `Cannot restore ${labelOf(plan)}: ${reason}`);
 }
 
 /** Exit status 0 alone proves nothing: the guest must stand there with every disk of the archive. */

@@ -75,6 +75,13 @@ export async function stageArchive(task: StageTask): Promise<ArchiveContents> {
   }
 }
 
+/** Writes storages into the archive of a VM while it passes. */
+export function storageRewrite(storages: StorageMap): VmaRewrite {
+  return new VmaRewrite(({ name, data }) =>
+    name === "qemu-server.conf" ? withStorages(data, storages) : data
+  );
+}
+
 type Writer = Awaited<ReturnType<typeof createFile>>;
 
 /** The file on the node, in which storages are written on the way. */
@@ -86,11 +93,7 @@ class StagedFile {
   failure: unknown;
 
   constructor(private readonly task: StageTask, private readonly writer: Writer) {
-    const { storages } = task;
-    if (storages === undefined) return;
-    this.#rewrite = new VmaRewrite(({ name, data }) =>
-      name === "qemu-server.conf" ? withStorages(data, storages) : data
-    );
+    this.#rewrite = task.storages && storageRewrite(task.storages);
   }
 
   /** Takes bytes of the archive as it is to be written, without its storages. */
@@ -150,7 +153,8 @@ export function stageFailure(what: string, error: unknown): UserError {
   });
 }
 
-function requireRecorded(archive: StoredArchive, sha256: string | undefined): void {
+/** Refuses an archive with another digest than was recorded. */
+export function requireRecorded(archive: StoredArchive, sha256: string | undefined): void {
   if (archive.sha256 === undefined || archive.sha256 === sha256) return;
   throw new ArchiveDamage(`Archive has sha256 ${sha256}, but ${archive.sha256} was recorded at the backup`);
 }

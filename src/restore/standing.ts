@@ -12,10 +12,10 @@ export async function findTarget(plan: PlannedRestore, node: ProxmoxNode): Promi
   return (await listGuests(node)).find((guest) => guest.vmid === plan.target && guest.node === node.name);
 }
 
-/** Whether nothing in the guest's configuration and snapshots has changed. */
+/** Whether nothing in the guest's configuration and snapshots has changed, and nothing that HA is to do with it. */
 export function isUnchanged(now: Standing, before: Standing): boolean {
-  const form = ({ config, snapshots }: Standing) =>
-    JSON.stringify([Object.entries(config).sort(), [...snapshots].sort()]);
+  const form = ({ config, snapshots, ha }: Standing) =>
+    JSON.stringify([Object.entries(config).sort(), [...snapshots].sort(), ha]);
   return form(now) === form(before);
 }
 

@@ -4,20 +4,17 @@ import { messageOf, UserError } from "../core/errors.ts";
 import type { Guest } from "../core/guest.ts";
 import { mapBounded } from "../core/map_bounded.ts";
 import type { SnapshotSource, StoredArchive } from "../core/sink.ts";
-import {
-  listGuests,
-  listPools,
-  listStorages,
-  nextFreeVmid,
-  type ProxmoxNode,
-  type Storage,
-} from "../proxmox/cluster.ts";
+import { listGuests, listPools, listStorages, type ProxmoxNode, type Storage } from "../proxmox/cluster.ts";
 import { guestStatus } from "../proxmox/guest_control.ts";
 import { readGuest } from "../proxmox/guest_record.ts";
+import { haRequest } from "../proxmox/ha.ts";
 import type { Nodes } from "../proxmox/nodes.ts";
+import { usableSpace } from "../core/space.ts";
 import { targetNode } from "./make_plan.ts";
 import { peekArchive } from "./peek.ts";
 import type { RestoreSettings, RestoreWish, Standing, Surroundings } from "./plan.ts";
+import { lookBeyond } from "./survey_cluster.ts";
+import { chooseTargets, type TargetRule } from "./targets.ts";
 
 /** Questions asked of nodes at a time. */
 const AT_ONCE = 4;
@@ -26,18 +23,13 @@ const AT_ONCE = 4;
 export async function readWishes(
   node: ProxmoxNode,
   archives: readonly StoredArchive[],
-  newid: number | "next" | undefined,
+  rule: TargetRule | undefined,
   from: { source: SnapshotSource; decoder: DecoderFactory },
 ): Promise<RestoreWish[]> {
-  if (typeof newid === "number" && archives.length > 1) {
-    throw new UserError("usage", `Cannot restore ${archives.length} guests to the one vmid ${newid}`, {
-      hint: "name one guest with --vmid, or pass --newid next",
-    });
-  }
-  const free = newid === "next" ? await freeVmids(node, archives.length) : [];
+  const targets = await chooseTargets(node, archives, rule);
   const wishes: RestoreWish[] = [];
   for (const [index, archive] of archives.entries()) {
-    const target = typeof newid === "number" ? newid : free[index] ?? archive.vmid;
+    const target = targets[index];
     const { compression, config, disks } = await peek(archive, from);
     wishes.push({
       archive,
@@ -62,25 +54,15 @@ async function peek(archive: StoredArchive, from: { source: SnapshotSource; deco
   }
 }
 
-/** `count` vmids that are free now, the first as Proxmox proposes it. */
-export async function freeVmids(node: ProxmoxNode, count: number): Promise<number[]> {
-  const [guests, next] = await Promise.all([listGuests(node), nextFreeVmid(node)]);
-  const taken = new Set(guests.map((guest) => guest.vmid));
-  const free: number[] = [];
-  for (let vmid = next; free.length < count; vmid++) {
-    if (!taken.has(vmid)) free.push(vmid);
-  }
-  return free;
-}
-
 /**
  * Looks at everything the plan has to fit into: the guests that stand there, and the nodes that are restored to.
- * `settings.node`: see `RestoreSettings`.
+ * `dumpDir`: where archives would be staged. `avoid`: vmids that no copy may take.
  */
 export async function survey(
   nodes: Nodes,
   wishes: readonly RestoreWish[],
-  settings: Pick<RestoreSettings, "node">,
+  settings: Pick<RestoreSettings, "node" | "ifExists"> & { dumpDir?: string },
+  avoid: Iterable<number> = [],
 ): Promise<Surroundings> {
   const { entry } = nodes;
   // Each question takes pvesh a second or two on a real node.
@@ -90,6 +72,7 @@ export async function survey(
     guests,
     standing: new Map<number, Standing>(),
     storages: new Map<string, readonly Storage[]>(),
+    stagingSpace: new Map<string, number>(),
     unreachable: new Map<string, string>(),
     pools,
   };
@@ -105,6 +88,11 @@ export async function survey(
       const node = await nodes.node(name);
       around.storages.set(name, await listStorages(node));
       reached.set(name, node);
+      const { dumpDir } = settings;
+      if (dumpDir === undefined) return;
+      // A directory that is not there is refused later, in words of its own.
+      const space = await node.runner.files.freeSpace(dumpDir).catch(() => undefined);
+      if (space) around.stagingSpace.set(name, usableSpace(space));
     } catch (error) {
       if (name === entry.name) throw error;
       around.unreachable.set(name, messageOf(error));
@@ -115,7 +103,8 @@ export async function survey(
     const isRefused = around.unreachable.has(guest.node);
     around.standing.set(guest.vmid, isRefused ? await look.catch(() => asListed(guest)) : await look);
   });
-  return around;
+  const { standing } = around;
+  return { ...around, ...await lookBeyond({ entry, reached, guests, standing, wishes }, settings, avoid) };
 }
 
 /** A guest of which no more is known than what the cluster lists. */
@@ -123,9 +112,10 @@ const asListed = (guest: Guest): Standing => ({ guest, status: guest.status, con
 
 /** Looks at one guest: its state from the guest itself where it is on this node, its configuration anywhere. */
 export async function lookAt(node: ProxmoxNode, guest: Guest): Promise<Standing> {
-  const [status, record] = await Promise.all([
+  const [status, record, ha] = await Promise.all([
     guest.node === node.name ? guestStatus(node, guest) : guest.status,
     readGuest(node, guest),
+    haRequest(node, guest),
   ]);
-  return { guest, status, ...record };
+  return { guest, status, ...record, ...(ha === undefined ? {} : { ha }) };
 }

@@ -19,7 +19,8 @@ export interface JobLimits {
   grace: number;
   /**
    * After our death: until a job that has delivered bytes gets its SIGTERM. Long, since its next write
-   * meets the broken pipe, and the cleanup that follows must not be disturbed.
+   * meets the broken pipe, and the cleanup that follows must not be disturbed. For a job that is fed: after its
+   * SIGTERM, until it is killed.
    */
   patience: number;
   /** After `cancel`: until stdout is closed under a job that does not end. */
@@ -40,12 +41,18 @@ export type GuardWord =
   /** The job has delivered its first bytes. */
   | "bytes"
   /** Stop the job now. */
-  | "stop";
+  | "stop"
+  /** The pipe is open that feeds the job: start it, see `feed_guard.ts`. */
+  | "start"
+  /** The job's input is whole. */
+  | "end"
+  /** The job's input will never be whole. */
+  | "kill";
 
 // All of this happens before the guard's own stderr ends: when it ends without a word, the log is open, has no
 // name any more, and the guard is at work. "command" keeps dash from leaving at once when the redirection of a
 // special builtin fails.
-const OPEN_LOG = `command exec 3>>"$1" && rm -f -- "$1" || exit 125
+export const OPEN_LOG = `command exec 3>>"$1" && rm -f -- "$1" || exit 125
 exec 2>&3 3>&-
 `;
 
@@ -121,14 +128,16 @@ exec "$@"
 /**
  * `sh -c DIR_GUARD name DIR`: a line on stdin and it leaves. Our death, and once nobody holds DIR/busy it starts the
  * guest that DIR/restart names (tool, vmid), which was stopped for a restore, and removes DIR. A guest without any
- * disk is what a failed restore left, and is not started.
+ * disk is what a failed restore left, and is not started; where DIR/unfinished names it, nobody stood there before,
+ * and it is removed.
  */
 export const DIR_GUARD = `read -r word && exit 0
-exec 9<"$1/busy" && flock --exclusive 9 || exit 1
-if { read -r tool && read -r vmid; } <"$1/restart"; then
-  case $tool in
-    qm | pct) "$tool" config "$vmid" | grep -qE '^(ide|sata|scsi|virtio|rootfs)[0-9]*:' && "$tool" start "$vmid" ;;
-  esac
+exec 9<>"$1/busy" && flock --exclusive 9 || exit 1
+guest_of() { { read -r tool && read -r vmid; } <"$1" && case $tool in qm | pct) ;; *) false ;; esac; }
+has_disks() { grep -qE '^(ide|sata|scsi|virtio|rootfs)[0-9]*:'; }
+if guest_of "$1/restart"; then "$tool" config "$vmid" | has_disks && "$tool" start "$vmid"; fi
+if guest_of "$1/unfinished" && config=$("$tool" config "$vmid"); then
+  printf '%s\\n' "$config" | has_disks || "$tool" destroy "$vmid"
 fi
 rm -rf -- "$1"
 `;
@@ -163,4 +172,4 @@ export function finishGuardArgs(log: string, command: readonly string[]): string
 }
 
 /** `$0` of the guard: how its own messages begin in the log. */
-const GUARD_NAME = "guard";
+export const GUARD_NAME = "guard";

@@ -4,6 +4,8 @@ import { ChildFilter } from "./child_filter.ts";
 import { shortChild } from "./child_streams.ts";
 import { commandNotStarted } from "./command_error.ts";
 import { CommandFilter } from "./command_filter.ts";
+import { FedJob } from "./fed_job.ts";
+import { feedGuardArgs } from "./feed_guard.ts";
 import {
   dirGuardArgs,
   finishGuardArgs,
@@ -16,6 +18,7 @@ import {
 import { finishJob, GuardedJob, type GuardProcess } from "./guarded_job.ts";
 import { JobLog } from "./job_log.ts";
 import { LocalFiles } from "./local_files.ts";
+import { LocalInput } from "./local_input.ts";
 import { PipeSource } from "./pipe_source.ts";
 import type {
   Argv,
@@ -23,6 +26,7 @@ import type {
   CommandOutput,
   FilterProcess,
   JobOptions,
+  JobSink,
   JobSource,
   NodeFiles,
   Runner,
@@ -83,6 +87,13 @@ export class LocalRunner implements Runner {
       return stop ? readGuardArgs(log, this.#limits, intoLog(command)) : finishGuardArgs(log, command);
     });
     return await finishJob(guard, this.#limits, stop);
+  }
+
+  async feed(argv: Argv, options: JobOptions): Promise<JobSink> {
+    const guard = await this.#guard(argv, options, { stdin: "piped", stdout: "piped" }, (log, command) => {
+      return feedGuardArgs(log, this.#limits, command);
+    });
+    return await FedJob.start(argv, guard, this.#limits, (pid) => LocalInput.open(pid));
   }
 
   async filter(

@@ -67,6 +67,30 @@ export interface JobSource extends ByteSource {
   logTail(): string;
 }
 
+/** Bytes that a job reads on stdin. It gets the end of its input by `end` alone: never by our death or a lost way. */
+export interface JobSink {
+  /**
+   * Settles when `chunk` was handed on; its buffer may be reused then.
+   *
+   * @throws {CommandError} once the job has ended or was killed; says why
+   */
+  write(chunk: Uint8Array): Promise<void>;
+  /**
+   * The input is whole: waits for the job's end whatever the status, and leaves it to finish when we die. Status 0
+   * only when the job saw the end of its input.
+   *
+   * @throws {CommandError} when what was written before did not all reach the job, which was killed then
+   */
+  end(): Promise<CommandEnd>;
+  /**
+   * The input will never be whole: one SIGTERM, after a limit SIGKILL for all that read the input. Pending and later
+   * writes reject with `reason`. Settles when the job is gone (bounded); its status proves nothing. Safe to repeat.
+   */
+  kill(reason: unknown): Promise<CommandEnd>;
+  /** What the job has said so far, bounded as in `CommandEnd`. */
+  logTail(): string;
+}
+
 /** A filter: bytes in by `write`, bytes out by a callback. See `Decoder` in the archive room. */
 export interface FilterProcess {
   write(chunk: Uint8Array): Promise<void>;
@@ -98,6 +122,13 @@ export interface Runner {
    * Settles with its end whatever the status; rejects only when it could not be started.
    */
   finish(argv: Argv, options: JobOptions & { stop?: AbortSignal }): Promise<CommandEnd>;
+
+  /**
+   * Starts a job under the guard that is fed (`qmrestore -`), with stdout and stderr as its log. When we die, or the
+   * way to the node is lost, before its input is whole, it is killed as by `kill`.
+   * Rejects when it could not be started.
+   */
+  feed(argv: Argv, options: JobOptions): Promise<JobSink>;
 
   /** Starts a filter such as `zstd -d -c`; it dies with us. */
   filter(argv: Argv, onOutput: (chunk: Uint8Array) => void | Promise<void>): Promise<FilterProcess>;

@@ -7,10 +7,11 @@ import { findWorkDirs, type FoundWorkDir, removeWorkDir } from "../proxmox/lefto
 import type { Nodes } from "../proxmox/nodes.ts";
 import { findPartFiles, removePart, type UnfinishedDump, unfinishedDumps } from "../store/leftovers.ts";
 import { readStore } from "../store/snapshot_reader.ts";
+import { findTestGuests, removeTestGuest } from "./test_guests.ts";
 
 /** Something that a dead run left behind, and how to make it go. */
 export interface Leftover {
-  kind: "directory" | "part" | "lock";
+  kind: "directory" | "part" | "lock" | "guest";
   /** Absent for what is in a store. */
   node?: string;
   /** A path, or `VM 101`. */
@@ -61,6 +62,7 @@ export async function findLeftovers(nodes: Nodes, wish: CleanupWish): Promise<Le
     }
   });
   addDirectories(found, nodes, looks);
+  await addTestGuests(found, nodes);
   if (wish.unlock) await addLocks(found, nodes, looks, wish.store);
   return found;
 }
@@ -77,6 +79,23 @@ async function addParts({ leftovers, staying }: Leftovers, store: string, now: D
     });
   }
   for (const { path, reason } of busy) staying.push({ what: path, reason });
+}
+
+/** Guests of restore tests whose run is dead. */
+async function addTestGuests({ leftovers, staying, unseen }: Leftovers, nodes: Nodes): Promise<void> {
+  for (const { guest, run, inUse } of await findTestGuests(nodes, unseen.map(({ node }) => node))) {
+    const [node, what] = [guest.node, guestLabel(guest)];
+    if (inUse !== undefined) staying.push({ node, what, reason: inUse });
+    else {
+      leftovers.push({
+        kind: "guest",
+        node,
+        what,
+        text: `"${guest.name}" was made by a restore test that was killed`,
+        remove: () => removeTestGuest(nodes, guest, run),
+      });
+    }
+  }
 }
 
 interface Look {
@@ -107,7 +126,7 @@ function addDirectories({ leftovers, staying }: Leftovers, nodes: Nodes, looks: 
 }
 
 function directoryLeftover(nodes: Nodes, node: string, dir: FoundWorkDir): Leftover {
-  const { path, bytes, foreign, restart } = dir;
+  const { path, bytes, foreign, restart, unfinished } = dir;
   const texts = ["left over by a run that was killed"];
   if (foreign.length > 0) {
     texts.push(`${foreign.map((name) => `"${name}"`).join(", ")} in it was made by no run and stays`);
@@ -116,6 +135,14 @@ function directoryLeftover(nodes: Nodes, node: string, dir: FoundWorkDir): Lefto
     const tool = restart.kind === "qemu" ? "qm" : "pct";
     texts.push(
       `${guestLabel(restart)} was stopped for its restore; look at it, "${tool} start ${restart.vmid}"`,
+    );
+  }
+  if (unfinished) {
+    const tool = unfinished.kind === "qemu" ? "qm" : "pct";
+    texts.push(
+      `${
+        guestLabel(unfinished)
+      } was being restored: unless it is whole, "${tool} destroy ${unfinished.vmid}"`,
     );
   }
   return {

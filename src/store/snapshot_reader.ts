@@ -7,6 +7,7 @@ import {
   archiveRecordSchema,
   type Manifest,
   manifestSchema,
+  releaseOf,
   type Report,
   reportSchema,
 } from "../core/snapshot.ts";
@@ -68,7 +69,7 @@ export async function readStore(path: string): Promise<StoreListing> {
     const entry = await Deno.stat(`${cleaned}/${name}`).catch(() => undefined);
     if (entry?.isDirectory) snapshots.push(await readSnapshot(`${cleaned}/${name}`));
   }
-  const plain = await archivesIn(cleaned, names);
+  const plain = await Promise.all((await archivesIn(cleaned, names)).map(withRecordBeside));
   if (snapshots.length + plain.length === 0) {
     throw new UserError("usage", `Cannot use "${path}": it holds neither snapshots nor vzdump archives`, {
       hint: "give the directory that a backup was written to",
@@ -88,10 +89,21 @@ async function namesIn(path: string): Promise<string[]> {
 async function plainArchive(path: string): Promise<ListedArchive> {
   const name = path.split("/").at(-1) ?? "";
   const [archive] = await archivesIn(path.slice(0, -name.length) || "./", [name]);
-  if (archive) return archive;
+  if (archive) return await withRecordBeside(archive);
   throw new UserError("usage", `Cannot use "${path}": its name is none of a vzdump archive`, {
     hint: 'Proxmox tells archives by names such as "vzdump-qemu-101-2026_01_31-12_00_00.vma.zst"',
   });
+}
+
+/**
+ * Takes up the record beside an archive outside of a snapshot, such as a copy, or one that was named alone: nothing
+ * else would notice a flipped bit in a VMA's data. What is no record of this very archive is passed over: naming the
+ * archive alone is the way around documents that are damaged.
+ */
+async function withRecordBeside(archive: ListedArchive): Promise<ListedArchive> {
+  const record = await readDocument(archive.path + RECORD, archiveRecordSchema).catch(() => undefined);
+  if (record?.name !== archive.name) return archive;
+  return { ...archive, record, ...(record.sha256 !== undefined ? { sha256: record.sha256 } : {}) };
 }
 
 /** The archives among `names`; what has no archive's name (parts, records, anything else) is passed over. */
@@ -135,6 +147,8 @@ export async function readSnapshot(path: string): Promise<ListedSnapshot> {
   const report = names.includes(REPORT) ? await read(REPORT, reportSchema) : undefined;
   for (const archive of archives) {
     archive.snapshot = id;
+    const release = manifest && archive.vmid !== undefined ? releaseOf(manifest, archive.vmid) : undefined;
+    if (release !== undefined) archive.release = release;
     const record = names.includes(archive.name + RECORD)
       ? await read(archive.name + RECORD, archiveRecordSchema)
       : undefined;

@@ -29,7 +29,8 @@ export interface Bed extends AsyncDisposable {
   store: string;
   /** Runs `plakar-proxmox ARGS`; backup and restore get `--dump-dir`. */
   run(args: string[], env?: Record<string, string>): Promise<Finished>;
-  start(args: string[], env?: Record<string, string>): Promise<Running>;
+  /** `program`: another one than the binary, such as one that starts it under conditions of its own. */
+  start(args: string[], env?: Record<string, string>, program?: string): Promise<Running>;
   /** What stands in the node's dump directory. */
   leftovers(): string[];
   /** The only snapshot in the store: its path and the names in it. */
@@ -46,9 +47,9 @@ export async function makeBed(options: SimOptions = {}): Promise<Bed> {
   const node = await SimNode.create({ ...options, dir: `${dir}/node` });
   const store = `${dir}/store`;
   const bedEnv = { PATH: node.path, XDG_STATE_HOME: `${dir}/state` };
-  const start = (args: string[], env: Record<string, string> = {}): Promise<Running> => {
+  const start = (args: string[], env: Record<string, string> = {}, program = binary): Promise<Running> => {
     const needsDumpDir = ["backup", "restore"].includes(args[0] ?? "") && !args.includes("--dump-dir");
-    const child = new Deno.Command(binary, {
+    const child = new Deno.Command(program, {
       args: needsDumpDir ? [...args, "--dump-dir", node.dumpDir] : args,
       env: { ...bedEnv, ...env },
       stdin: "null",

@@ -1,4 +1,5 @@
 import { commandContract } from "./runner_commands.ts";
+import { feedContract } from "./runner_feed.ts";
 import { fileContract } from "./runner_files.ts";
 import { filterContract } from "./runner_filters.ts";
 import type { MakeRunner } from "./runner_helpers.ts";
@@ -12,6 +13,7 @@ export function runnerContract(name: string, make: MakeRunner): void {
   jobContract(name, make);
   cancelContract(name, make);
   filterContract(name, make);
+  feedContract(name, make);
   fileContract(name, make);
   holdContract(name, make);
 }

@@ -26,13 +26,15 @@ case $2 in
   soon) while [ ! -e "$events.killed" ]; do sleep 0.1; done; rm "$events.lock"; note done ;;
   stall) head -c 100000 /dev/zero; note stalled; while :; do sleep 0.1; done ;;
   fail) fail "own error" ;;
+  eat) echo "INFO: eating"; exec 7<&0; { cat >/dev/null; note whole; } <&7 & while :; do wait $!; sleep 0.1; done ;;
+  digest) wc -c >"$events.size"; note "fed $(cat "$events.size")"; sleep 2; rm "$events.lock"; note done ;;
   finish) for step in 1 2 3 4 5; do sleep 0.5; echo "INFO: step $step"; done; rm "$events.lock"; note done ;;
 esac`;
 
 interface Case {
   what: string;
-  mode: "read" | "hold" | "finish" | "stoppable";
-  job: "write" | "quiet" | "wait" | "soon" | "stall" | "fail" | "finish";
+  mode: "read" | "hold" | "finish" | "stoppable" | "feed" | "fed";
+  job: "write" | "quiet" | "wait" | "soon" | "stall" | "fail" | "finish" | "eat" | "digest";
   /** What happens to the program once the job has noted `when`. */
   kill: (child: Deno.ChildProcess, say: (word: string) => Promise<void>) => void | Promise<void>;
   when?: string;
@@ -164,6 +166,26 @@ const CASES: Case[] = [
     job: "wait",
     kill: cancelledThenKilled,
     events: ["TERM", "cleanup after interrupt", "clean"],
+  },
+  ...([
+    ["gets one SIGTERM and no end of its input", killed],
+    ["is not reached by a Ctrl-C, and gets one SIGTERM", interrupted],
+    ["that was killed goes on with its cleanup", cancelledThenKilled],
+    ["that was killed in the same moment gets one SIGTERM", cancelledAndDead],
+  ] as const).map(([what, kill]): Case => ({
+    what: `a job that is fed ${what}`,
+    mode: "feed",
+    job: "eat",
+    kill,
+    events: ["TERM", "cleanup after interrupt", "clean"],
+  })),
+  {
+    what: "a job whose input is whole finishes",
+    mode: "fed",
+    job: "digest",
+    when: "fed",
+    kill: killed,
+    events: ["fed 100000", "done"],
   },
 ];
 

@@ -6,7 +6,7 @@ export const SHORT_LIMITS = { grace: 1000, patience: 5000 };
 /**
  * The life of a program that uses a runner and is killed by `runner_death.ts`:
  * its arguments are `MODE DIRECTORY COMMAND…`. Modes: `read` takes all bytes, `hold` takes none,
- * `finish` and `stoppable` run a job to its end. A line on stdin stops the job; in the line `die` we kill
+ * `finish` and `stoppable` run a job to its end, `feed` feeds one without an end, `fed` with one. A line on stdin stops the job; in the line `die` we kill
  * ourselves in the same moment. The job's log is copied to `DIRECTORY/log`.
  */
 export async function live(runner: Runner): Promise<void> {
@@ -21,6 +21,13 @@ export async function live(runner: Runner): Promise<void> {
     const stop = new AbortController();
     onWord(() => stop.abort());
     await runner.finish(argv, mode === "finish" ? options : { ...options, stop: stop.signal });
+    return;
+  }
+  if (mode === "feed" || mode === "fed") {
+    const sink = await runner.feed(argv, options);
+    onWord(() => void sink.kill("told to"));
+    do await sink.write(new Uint8Array(100_000)); while (mode === "feed");
+    await sink.end();
     return;
   }
   const job = await runner.read(argv, options);

@@ -1,6 +1,7 @@
 /** Tasks of qm and pct: start, stop, shutdown, destroy, clone, disk move, agent. */
 import { configValue, isTrue } from "./config.ts";
 import { checkLock, labelOf, localGuest } from "./guest_lookup.ts";
+import { isManaged, queueStop, setRequestedState } from "./ha.ts";
 import { faultsOf, type GuestKind, type GuestState, readState, updateState } from "./state.ts";
 import { freeVolume } from "./storage.ts";
 import type { Job } from "./worker.ts";
@@ -41,14 +42,13 @@ class GuestAction {
   }
 
   /** A guest under high availability: the wish is filed, the manager carries it out later. */
-  requestHa(status: "running" | "stopped"): boolean {
-    const guest = this.look();
-    if (guest.ha === undefined || guest.ha === "ignored") return false;
-    this.job.print(`Requesting HA ${status === "running" ? "start" : "stop"} for ${this.label}`);
-    const at = Date.now() + readState(this.job.dir).knobs.haDelayMs;
-    this.change((changed) => {
-      changed.ha = status === "running" ? "started" : "stopped";
-      changed.request = { status, at };
+  requestHa(wish: "start" | { stopIn: number }): boolean {
+    if (!isManaged(this.look())) return false;
+    this.job.print(`Requesting HA ${wish === "start" ? "start" : "stop"} for ${this.label}`);
+    updateState(this.job.dir, (state) => {
+      const guest = localGuest(state, this.job.node, this.task.kind, this.vmid);
+      if (wish === "start") setRequestedState(state, guest, "started");
+      else queueStop(state, guest, wish.stopIn);
     });
     return true;
   }
@@ -64,7 +64,7 @@ async function start(action: GuestAction): Promise<void> {
         : "you can't start a CT if it's a template",
     );
   }
-  if (action.requestHa("running")) return;
+  if (action.requestHa("start")) return;
   // A VM that was started only for its backup is resumed, although it is locked.
   const forBackup = guest.status === "prelaunch" && configValue(guest.config, "lock") === "backup";
   if (!forBackup && !action.flag("skiplock")) checkLock(guest);
@@ -78,7 +78,7 @@ async function start(action: GuestAction): Promise<void> {
 }
 
 async function stop(action: GuestAction): Promise<void> {
-  if (action.requestHa("stopped")) return;
+  if (action.requestHa({ stopIn: 0 })) return;
   const guest = action.look();
   if (!action.flag("skiplock")) checkLock(guest);
   await action.job.pause(0);
@@ -86,10 +86,10 @@ async function stop(action: GuestAction): Promise<void> {
 }
 
 async function shutdown(action: GuestAction): Promise<void> {
-  if (action.requestHa("stopped")) return;
   const { job, task, faults } = action;
-  if (!action.flag("skiplock")) checkLock(action.look());
   const seconds = Number(task.options.timeout ?? DEFAULT_SHUTDOWN_SECONDS);
+  if (action.requestHa({ stopIn: seconds })) return;
+  if (!action.flag("skiplock")) checkLock(action.look());
   const limit = seconds * 1000 * readState(job.dir).knobs.timeScale;
   const needed = faults.ignoreShutdown ? Infinity : faults.shutdownMs ?? 0;
   await job.pause(Math.min(needed, limit));
@@ -124,6 +124,7 @@ function agent(action: GuestAction): void {
     throw new Error("No QEMU guest agent configured");
   }
   if (guest.status === "stopped") throw new Error(`VM ${action.vmid} is not running`);
+  if (action.faults.silent) throw new Error("QEMU guest agent is not running");
   action.job.print("{}");
 }
 

@@ -47,9 +47,18 @@ function deleteKey(guest: GuestState, key: string): void {
   if (value === undefined || !DISK_KEY.test(key)) return;
   const { volume, options } = parseDisk(key, value);
   if (options.get("media") === "cdrom" || !volume.includes(":")) return;
+  // A volume of another guest only goes.
+  if (!new RegExp(`\\b(vm|base|subvol|basevol)-${guest.vmid}-`).test(volume)) return;
   let number = 0;
   while (entries.has(`unused${number}`)) number++;
   guest.config = withValue(guest.config, `unused${number}`, volume);
+}
+
+/** A disk that is attached again is unused no longer. */
+function takeFromUnused(guest: GuestState, volume: string): void {
+  for (const [key, value] of configEntries(guest.config)) {
+    if (/^unused\d+$/.test(key) && value === volume) guest.config = withValue(guest.config, key, undefined);
+  }
 }
 
 function set(context: Context, kind: GuestKind, parsed: ParsedArguments): void {
@@ -61,6 +70,9 @@ function set(context: Context, kind: GuestKind, parsed: ParsedArguments): void {
     }
     for (const [key, value] of parsed.values) {
       if (NOT_CONFIG.has(key)) continue;
+      // Comment lines are the old one.
+      if (key === "description") guest.config = guest.config.replaceAll(/^#.*\n/gm, "");
+      if (DISK_KEY.test(key)) takeFromUnused(guest, parseDisk(key, value).volume);
       const line = DISK_KEY.test(key) ? diskValue(state, context, guest, key, value) : value;
       guest.config = withValue(guest.config, key, line);
     }

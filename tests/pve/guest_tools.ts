@@ -4,8 +4,9 @@ import { configValue, isTrue } from "./config.ts";
 import { type Context, ToolError, warn } from "./context.ts";
 import type { GuestTask } from "./guest_job.ts";
 import { checkQuorum, hasLocalGuest, labelOf, localGuest } from "./guest_lookup.ts";
+import { isManaged } from "./ha.ts";
 import { runTask } from "./job.ts";
-import type { GuestKind } from "./state.ts";
+import { faultsOf, type GuestKind } from "./state.ts";
 
 const READERS = new Set(["status", "config", "list"]);
 const WRITERS = new Set(["set", "unlock"]);
@@ -37,7 +38,9 @@ function refuseEarly(context: Context, kind: GuestKind, name: string, vmid: numb
   if (name === "stop" && !hasLocalGuest(context, kind, vmid)) {
     throw new ToolError(`unable to find configuration file for VM ${vmid} on node '${node}'`);
   }
-  if (name === "stop" && state.guests[vmid]!.status === "stopped") return 0;
+  // Of a VM under high availability a stop is requested whatever its state.
+  const isFree = name === "stop" && !isManaged(state.guests[vmid]!);
+  if (isFree && state.guests[vmid]!.status === "stopped") return 0;
   if (name === "shutdown") {
     const { status } = localGuest(state, node, kind, vmid);
     if (status === "stopped") {
@@ -64,7 +67,20 @@ function refuseDestroy(context: Context, kind: GuestKind, vmid: number, parsed: 
   if (!parsed.flag("force")) throw new ToolError(`unable to destroy CT ${vmid} - container is running`);
 }
 
+/** `pct exec VMID -- COMMAND…`: no task, and its status is that of the command (PVE/CLI/pct.pm, lxc-attach). */
+function execute(context: Context): number {
+  const [vmid = "", separator, ...command] = context.argv.slice(1);
+  const id = Number(vmid);
+  const { status } = localGuest(context.state, context.node, "lxc", id);
+  if (separator !== "--" || command.length === 0) throw new ToolError("400 not enough arguments");
+  if (status === "stopped") throw new ToolError(`container '${id}' not running!`);
+  const known = command.length === 1 && command[0] === "/bin/true";
+  if (known && !faultsOf(context.state, id).silent) return 0;
+  throw new ToolError(`lxc-attach: ${id}: Failed to exec "${command[0]}"`);
+}
+
 export async function guestTool(context: Context): Promise<number> {
+  if (context.tool === "pct" && context.argv[0] === "exec") return execute(context);
   const { name, words } = splitCommand(context);
   const command = `${context.tool} ${name}`;
   const parsed = parseArguments(command, words, context.state.release);

@@ -26,9 +26,9 @@ export function renewUnique(config: string, kind: GuestKind): string {
   return result;
 }
 
-/** Everything new, as a clone has it. */
+/** As a clone of guest `vmid` has it: a container keeps its hostname. */
 export function renewIdentity(config: string, kind: GuestKind, vmid: number): string {
   const renewed = renewGeneration(renewUnique(config, kind));
-  const key = kind === "qemu" ? "name" : "hostname";
-  return withValue(renewed, key, kind === "qemu" ? `Copy-of-VM-${vmid}` : `CT${vmid}`);
+  if (kind === "lxc") return renewed;
+  return withValue(renewed, "name", `Copy-of-VM-${configEntries(config).get("name") ?? vmid}`);
 }

@@ -1,13 +1,24 @@
-/** `pvesh get PATH`: the calls that the tests' programs make, on real API paths only. */
+/** `pvesh get PATH` and `pvesh set PATH`: the calls that the tests' programs make, on real API paths only. */
 import { configEntries, snapshotNames, splitSections, withPending } from "./config.ts";
 import { type Context, print, ToolError, warn } from "./context.ts";
-import { clusterResources, clusterStatus, nodeList, poolMembers, storageEntry } from "./pvesh_data.ts";
+import {
+  clusterResources,
+  clusterStatus,
+  nodeList,
+  nodeStatus,
+  poolMembers,
+  storageEntry,
+} from "./pvesh_data.ts";
+import { haResource, haResources, setHaResource } from "./pvesh_ha.ts";
+import { machineTypes } from "./pvesh_machines.ts";
 import { atLeast } from "./state.ts";
 
 type Json = unknown;
 
 /** Options a path takes, besides those of pvesh itself. */
 interface Endpoint {
+  /** Default `get`. */
+  verb?: string;
   pattern: RegExp;
   options?: readonly string[];
   /** Release from which the options exist. */
@@ -17,8 +28,8 @@ interface Endpoint {
 
 const OWN_OPTIONS = ["output-format", "human-readable", "noproxy", "quiet", "noborder", "noheader"];
 
-function unknownPath(path: string): ToolError {
-  return new ToolError(`No 'get' handler defined for '${path}'`, 1);
+function unknownPath(verb: string, path: string): ToolError {
+  return new ToolError(`No '${verb}' handler defined for '${path}'`, 1);
 }
 
 function parameterError(reason: string): ToolError {
@@ -222,12 +233,25 @@ const ENDPOINTS: readonly Endpoint[] = [
     get: nodeStorages,
   },
   { pattern: /^\/nodes\/([^/]+)\/storage\/([^/]+)\/status$/, get: storageStatus },
+  {
+    pattern: /^\/nodes\/([^/]+)\/status$/,
+    get: (context, [node = ""]) => (checkNode(context, node), nodeStatus(context.state)),
+  },
   { pattern: new RegExp(`^${GUEST}\\/config$`), options: ["current", "snapshot"], get: guestConfig },
   { pattern: new RegExp(`^${GUEST}\\/snapshot$`), get: snapshots },
   { pattern: new RegExp(`^${GUEST}\\/status\\/current$`), get: guestStatus },
   { pattern: /^\/pools$/, options: ["poolid", "type"], optionsSince: "8.1", get: poolList },
   { pattern: /^\/pools\/([^/]+)$/, options: ["type"], get: onePool },
   { pattern: /^\/storage$/, options: ["type"], get: storageConfiguration },
+  { pattern: /^\/cluster\/ha\/resources$/, options: ["type"], get: haResources },
+  { pattern: /^\/cluster\/ha\/resources\/([^/]+)$/, get: haResource },
+  {
+    verb: "set",
+    pattern: /^\/cluster\/ha\/resources\/([^/]+)$/,
+    options: ["state", "comment", "digest", "group", "max_relocate", "max_restart"],
+    get: setHaResource,
+  },
+  { pattern: /^\/nodes\/([^/]+)\/capabilities\/qemu\/machines$/, get: machineTypes },
 ];
 
 /** Options behind the path; a value may follow with or without `=`. */
@@ -277,12 +301,15 @@ function rendered(result: Json, format: string): string {
 
 export function pvesh(context: Context): number {
   const [verb = "", path = "", ...words] = context.argv;
-  if (!["get", "ls"].includes(verb)) {
+  if (!["get", "ls", "set"].includes(verb)) {
     throw new ToolError(`ERROR: unknown command 'pvesh ${verb}'\nUSAGE: pvesh <COMMAND> [ARGS] [OPTIONS]`);
   }
   if (path === "") throw new ToolError("400 not enough arguments\npvesh get <api_path> [OPTIONS]");
-  const endpoint = ENDPOINTS.find((candidate) => candidate.pattern.test(path));
-  if (endpoint === undefined) throw unknownPath(path);
+  const method = verb === "ls" ? "get" : verb;
+  const endpoint = ENDPOINTS.find((candidate) =>
+    (candidate.verb ?? "get") === method && candidate.pattern.test(path)
+  );
+  if (endpoint === undefined) throw unknownPath(method, path);
   const extra = endpoint.optionsSince !== undefined && !atLeast(context.state.release, endpoint.optionsSince)
     ? []
     : endpoint.options ?? [];
@@ -294,6 +321,6 @@ export function pvesh(context: Context): number {
     );
   }
   const result = endpoint.get(context, endpoint.pattern.exec(path)!.slice(1), options);
-  if (!options.has("quiet")) print(rendered(result, format));
+  if (!options.has("quiet") && result !== undefined) print(rendered(result, format));
   return 0;
 }

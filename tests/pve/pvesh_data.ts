@@ -1,5 +1,6 @@
 /** What the cluster broadcasts about itself, in the API's shapes. */
 import { configEntries, configValue, diskLines, parseSize } from "./config.ts";
+import { serviceState } from "./ha.ts";
 import type { GuestState, SimState } from "./state.ts";
 import { usage } from "./storage.ts";
 
@@ -49,7 +50,7 @@ function guestResource(state: SimState, guest: GuestState): Fields {
     ...(guest.pool === undefined ? {} : { pool: guest.pool }),
     ...(lock === undefined ? {} : { lock }),
     ...(withTags ? { tags } : {}),
-    ...(guest.ha === undefined ? {} : { hastate: guest.ha }),
+    ...(guest.ha === undefined ? {} : { hastate: serviceState(guest) }),
   };
 }
 
@@ -86,6 +87,13 @@ export function nodeList(state: SimState): Fields[] {
     ...nodeFields(state, name),
     ...(state.nodes[name]!.online ? { ssl_fingerprint: "00:11:22:33" } : {}),
   }));
+}
+
+/** `/nodes/N/status`, as far as its memory goes (pve-manager's API2/Nodes.pm); since 9.0 with `available`. */
+export function nodeStatus(state: SimState): Fields {
+  const [free, total] = [state.knobs.freeMemory, 32 * 1024 ** 3];
+  const available = state.release.startsWith("9.") ? { available: free } : {};
+  return { uptime: 86400, memory: { free, total, used: total - free, ...available } };
 }
 
 function storageResource(state: SimState, id: string, node: string): Fields {

@@ -3,6 +3,8 @@
  * tools and the test that created it. Nothing else is kept in memory between two calls.
  */
 
+import { runManager } from "./ha.ts";
+
 export type GuestKind = "qemu" | "lxc";
 
 /** One guest. `status` is QEMU's run state for VMs; `running` or `stopped` for containers. */
@@ -18,8 +20,12 @@ export interface GuestState {
   /** Milliseconds since the epoch. */
   startedAt?: number;
   pool?: string;
-  /** State the HA manager asks for; only for guests it manages. */
+  /** Requested state of the HA resource; only for guests that have one. */
   ha?: string;
+  /** The HA manager has given up on the guest: it wants to be disabled first. */
+  haError?: boolean;
+  /** A stop that the HA manager will take up at `at`, and the seconds for a clean shutdown. */
+  haCommand?: { at: number; seconds: number };
   /** False: no status was broadcast yet, so the cluster lists it as `unknown` without a name. */
   broadcast?: boolean;
   /** A change that the HA manager will carry out at `at` (milliseconds since the epoch). */
@@ -87,6 +93,8 @@ export interface Faults {
   hugeLogBytes?: number;
   /** Binary garbage without a newline in the log. */
   binaryLog?: boolean;
+  /** Bytes of one log line, before the first archive byte. */
+  logLineBytes?: number;
   bytesPerSecond?: number;
   /** Seconds that vzdump's cleanup takes, spread over its steps. */
   cleanupSeconds?: number;
@@ -103,6 +111,10 @@ export interface Faults {
   restoreFailsAfterDestroy?: string;
   /** A restore hangs at that point until it is signalled. */
   restoreHangs?: "before-destroy" | "after-destroy";
+  /** A clone of the guest fails after its volumes were made. */
+  cloneFails?: string;
+  /** Milliseconds a clone takes. */
+  cloneMs?: number;
   /** The guest does not react to a shutdown request. */
   ignoreShutdown?: boolean;
   /** Milliseconds an ordered shutdown takes. */
@@ -110,6 +122,10 @@ export interface Faults {
   startFails?: string;
   /** Milliseconds a start takes. */
   startMs?: number;
+  /** The guest stops by itself that many milliseconds after its start. */
+  diesAfterMs?: number;
+  /** Nothing in the guest answers: neither its agent nor a command. */
+  silent?: boolean;
 }
 
 /** Settings of the whole simulation. */
@@ -132,6 +148,8 @@ export interface Knobs {
   missingCommands: string[];
   /** The cluster file system is not running. */
   clusterDown: boolean;
+  /** Bytes of memory that are free on each node. */
+  freeMemory: number;
 }
 
 export interface SimState {
@@ -158,6 +176,7 @@ export const DEFAULT_KNOBS: Knobs = {
   staleSnapshotMount: false,
   missingCommands: [],
   clusterDown: false,
+  freeMemory: 28 * 1024 ** 3,
 };
 
 /** Runs `use` while holding an exclusive flock on `path`. */
@@ -175,13 +194,18 @@ function locked<T>(path: string, use: () => T): T {
 export function readState(dir: string): SimState {
   const state = JSON.parse(Deno.readTextFileSync(`${dir}/state.json`)) as SimState;
   const now = Date.now();
-  for (const guest of Object.values(state.guests)) {
-    if (guest.request === undefined || guest.request.at > now) continue;
-    guest.status = guest.request.status;
-    if (guest.status === "running") guest.startedAt = guest.request.at;
-    delete guest.request;
-  }
+  runManager(state, now);
+  endGuests(state, now);
   return state;
+}
+
+/** Stops the guests that were told to stop by themselves. */
+function endGuests({ guests, faults }: SimState, now: number): void {
+  for (const guest of Object.values(guests)) {
+    const life = faults[guest.vmid]?.diesAfterMs;
+    const isOver = life !== undefined && guest.status !== "stopped" && now >= (guest.startedAt ?? 0) + life;
+    if (isOver) guest.status = "stopped";
+  }
 }
 
 export function writeState(dir: string, state: SimState): void {

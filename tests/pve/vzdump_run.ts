@@ -75,9 +75,15 @@ export function targetOf(run: GuestRun): string {
 const encoder = new TextEncoder();
 
 function logNoise(run: GuestRun): void {
-  const { hugeLogBytes, binaryLog } = run.faults;
+  const { hugeLogBytes, binaryLog, logLineBytes } = run.faults;
   const line = encoder.encode("INFO: " + "noise ".repeat(170) + "\n");
   for (let printed = 0; printed < (hugeLogBytes ?? 0); printed += line.length) run.job.printRaw(line);
+  if (logLineBytes) {
+    run.job.printRaw(encoder.encode("INFO: "));
+    const piece = encoder.encode("word ".repeat(10_000));
+    for (let left = logLineBytes; left > 0; left -= piece.length) run.job.printRaw(piece.subarray(0, left));
+    run.job.printRaw(encoder.encode("\n"));
+  }
   if (binaryLog) run.job.printRaw(Uint8Array.from({ length: 70_000 }, (_, index) => 128 + index * 7 % 128));
 }
 

@@ -59,7 +59,7 @@ export const staging: NodeCheck = {
   },
 };
 
-function workDirSightings({ path, state, reason, bytes, restart }: FoundWorkDir): Sighting[] {
+function workDirSightings({ path, state, reason, bytes, restart, unfinished }: FoundWorkDir): Sighting[] {
   if (state === "in-use") return [note(`"${path}" is in use: ${reason}`)];
   if (state === "kept") {
     return [
@@ -78,6 +78,11 @@ function workDirSightings({ path, state, reason, bytes, restart }: FoundWorkDir)
       guestLabel(restart)
     } was stopped for a restore whose run was killed before it was started again`;
     seen.push(warning(text, `look at it, then run "${tool} start ${restart.vmid}"`));
+  }
+  if (unfinished) {
+    const tool = unfinished.kind === "qemu" ? "qm" : "pct";
+    const text = `${guestLabel(unfinished)} was being restored by a run that was killed`;
+    seen.push(warning(text, `look at it, and unless it is whole run "${tool} destroy ${unfinished.vmid}"`));
   }
   return seen;
 }

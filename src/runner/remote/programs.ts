@@ -11,6 +11,7 @@
  * that would leave something behind.
  */
 
+import { FEED_JOB, INPUT_FD } from "../feed_guard.ts";
 import { DIR_GUARD, intoLog, READ_JOB } from "../guard.ts";
 import { quoteWords } from "./command_line.ts";
 
@@ -175,6 +176,22 @@ shift 3
 ${HELD_COMMAND}${OPEN_LOG}exec </dev/null >&2 3>&2 2>/dev/null
 (exec "$@" 2>&3 3>&-)
 over "$?" 2>&3
+`;
+
+/** Runs a job that is fed: `LOG GRACE PATIENCE HOLD COMMAND…`. */
+export const FEED = `log=$1 patience=$3
+shift 3
+tell() { echo "$1"; }
+${HELD_COMMAND}${OPEN_LOG}${FEED_JOB}`;
+
+/**
+ * Feeds such a job: `PID`. When this one dies or loses its stdin, the job sees no end of its input: its guard holds
+ * the pipe too.
+ */
+export const FEED_INPUT = `command exec 3>"/proc/$1/fd/${INPUT_FD}" || fail
+greet ready
+cat >&3
+over "$?"
 `;
 
 /** Sees to a directory of ours: `DIR`. */

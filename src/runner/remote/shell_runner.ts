@@ -1,4 +1,5 @@
 import { CommandFilter } from "../command_filter.ts";
+import { FedJob } from "../fed_job.ts";
 import { JOB_LIMITS, type JobLimits, seconds } from "../guard.ts";
 import { finishJob, GuardedJob } from "../guarded_job.ts";
 import type {
@@ -7,6 +8,7 @@ import type {
   CommandOutput,
   FilterProcess,
   JobOptions,
+  JobSink,
   JobSource,
   NodeFiles,
   Runner,
@@ -14,9 +16,10 @@ import type {
 } from "../runner.ts";
 import { collectOutput } from "../short_command.ts";
 import type { Channel, Channels } from "./channel.ts";
-import { FIND, FINISH, FINISH_OR_STOP, GUARD_DIR, PASS, READ } from "./programs.ts";
+import { FEED, FIND, FINISH, FINISH_OR_STOP, GUARD_DIR, PASS, READ } from "./programs.ts";
 import { RemoteFilter, startShort, startTool } from "./remote_command.ts";
 import { RemoteFiles } from "./remote_files.ts";
+import { RemoteInput } from "./remote_input.ts";
 import { RemoteGuard } from "./remote_job.ts";
 import { type Reach, RemoteProgram } from "./remote_program.ts";
 
@@ -28,7 +31,7 @@ export interface ShellRunnerOptions {
 
 /**
  * Reaches a node by channels, with nothing there but sh, coreutils, findutils and util-linux. A backup takes up to
- * four channels for long (the owner's lock, a guarded directory, the dump, a file that is written), and one or two
+ * four channels for long (the owner's lock, a guarded directory, the dump or what is fed, a file that is written), and one or two
  * more for moments: sshd gives ten to a connection (sshd_config(5), MaxSessions).
  */
 export class ShellRunner implements Runner {
@@ -66,6 +69,11 @@ export class ShellRunner implements Runner {
     stop?.throwIfAborted();
     const guard = await this.#guard(stop ? FINISH_OR_STOP : FINISH, argv, options);
     return await finishJob(guard, this.#limits, stop);
+  }
+
+  async feed(argv: Argv, options: JobOptions): Promise<JobSink> {
+    const guard = await this.#guard(FEED, argv, options);
+    return await FedJob.start(argv, guard, this.#limits, (pid) => RemoteInput.open(this.#reach, pid));
   }
 
   async filter(

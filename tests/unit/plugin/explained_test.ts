@@ -12,6 +12,7 @@ const SENTENCES: [string, string][] = [
     "pass --if-exists replace to replace it all the same",
     "pass if_exists=replace to replace it all the same",
   ],
+  ["--unique true gives new ones", "unique=true gives new ones"],
   ["give another with --storage: a, b", "give another with storage: a, b"],
   ["pass --destroy-excluded to lose that", "pass destroy_excluded=true to lose that"],
   ["give exactly one of --vmid, --pool", "give exactly one of vmid, pool"],

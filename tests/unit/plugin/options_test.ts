@@ -48,3 +48,27 @@ Deno.test("a bad value is told under the name that was used", () => {
   );
   assert.match(refusal({ start_on_restore: "true" }), /^Cannot use "start_on_restore" here|^Unknown option/);
 });
+
+Deno.test("exporterOptions() with restore_test takes a free vmid and a whole archive, whatever else is asked", () => {
+  const options = exporterOptions({
+    restore_test: "true",
+    if_exists: "replace",
+    restore_method: "stream",
+    start: "always",
+    pool: "prod",
+  });
+  const { newid, if_exists, restore_method, start, unique, pool, timeout } = options;
+  assert.deepEqual([newid, if_exists, restore_method, start], ["next", "refuse", "staged", "never"]);
+  assert.deepEqual([unique, pool, timeout], ["true", undefined, 300]);
+  const elsewhere: Record<string, string>[] = [
+    { newid: "300" },
+    { newid_offset: "1000" },
+    { restore_to: "files" },
+  ];
+  for (const where of elsewhere) {
+    assert.throws(
+      () => exporterOptions({ restore_test: "true", ...where }),
+      /Cannot use .* with restore_test/,
+    );
+  }
+});

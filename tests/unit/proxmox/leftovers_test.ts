@@ -49,6 +49,7 @@ test("removeWorkDir() removes what dead runs left, and findWorkDirs() passes ove
     "vzdump-lxc-105-2026_01_31-12_00_00.tar.zst": 0o600,
   });
   await Deno.writeTextFile(`${stage}/restart`, "pct\n105\n");
+  await Deno.writeTextFile(`${stage}/unfinished`, "qm\n106\n");
   await leave(dir, "plakar-proxmox-mine", 0o700, {});
   await Deno.writeTextFile(`${dir}/vzdump-qemu-101-2025_01_31-12_00_00.vma.zst`, "the user's");
   await Deno.symlink(dir, `${dir}/plakar-proxmox-${RUN}-7`);
@@ -58,9 +59,9 @@ test("removeWorkDir() removes what dead runs left, and findWorkDirs() passes ove
     dump,
     "left-over",
   ]]);
-  assert.deepEqual(found.map(({ dumpOf, restart }) => ({ dumpOf, restart })), [
-    { dumpOf: undefined, restart: { kind: "lxc", vmid: 105 } },
-    { dumpOf: 101, restart: undefined },
+  assert.deepEqual(found.map(({ dumpOf, restart, unfinished }) => ({ dumpOf, restart, unfinished })), [
+    { dumpOf: undefined, restart: { kind: "lxc", vmid: 105 }, unfinished: { kind: "qemu", vmid: 106 } },
+    { dumpOf: 101, restart: undefined, unfinished: undefined },
   ]);
   assert.ok(found.every(({ bytes, foreign }) => bytes > 0 && foreign.length === 0));
   assert.match(

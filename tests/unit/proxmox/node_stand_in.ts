@@ -7,6 +7,7 @@ import type {
   CommandOutput,
   FilterProcess,
   JobOptions,
+  JobSink,
   JobSource,
   NodeFiles,
   Runner,
@@ -63,6 +64,10 @@ export class StandInRunner implements Runner {
   async finish(argv: Argv, options: JobOptions & { stop?: AbortSignal }): Promise<CommandEnd> {
     await Promise.resolve();
     return await this.#called("finish", argv)(argv, options);
+  }
+
+  feed(): Promise<JobSink> {
+    return Promise.reject(new Error("the test feeds nothing"));
   }
 
   guardDir(): Promise<{ release(): Promise<void> }> {

@@ -50,7 +50,7 @@ export function complaints(release: string, argv: readonly string[]): string[] {
   if (name === undefined || !command) return [`no command "${argv.join(" ")}"`];
 
   const words = argv.slice(name.split(" ").length);
-  const firstOption = words.findIndex((word) => word.startsWith("-"));
+  const firstOption = words.findIndex((word) => word.startsWith("-") && word !== "-");
   const positionals = firstOption < 0 ? words : words.slice(0, firstOption);
   const options = firstOption < 0 ? [] : words.slice(firstOption);
   const found: string[] = [];

@@ -48,6 +48,19 @@ Deno.test("restoreArgv() gives a container's volumes by their keys", () => {
   for (const release of RELEASES) assert.deepEqual(complaints(release, restoreArgv(container)), [], release);
 });
 
+Deno.test("restoreArgv() has an archive fed to either tool, and says what a container is", () => {
+  const vm = request({ archivePath: "-" });
+  assert.deepEqual(restoreArgv(vm), ["qmrestore", "-", "101"]);
+  const volumes = { rootfs: "big:4" };
+  const target = { vmid: 105, kind: "lxc" } as const;
+  const container = request({ target, archivePath: "-", volumes, unprivileged: true });
+  const expected = ["pct", "restore", "105", "-", "--rootfs", "big:4", "--unprivileged", "1"];
+  assert.deepEqual(restoreArgv(container), expected);
+  for (const release of RELEASES) {
+    for (const one of [vm, container]) assert.deepEqual(complaints(release, restoreArgv(one)), [], release);
+  }
+});
+
 Deno.test("restoreArgv() builds nothing that a release refuses", () => {
   const extremes: Partial<RestoreRequest>[] = [
     {},

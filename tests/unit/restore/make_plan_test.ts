@@ -229,7 +229,11 @@ Deno.test("planRestores() says that a VM's other disks are kept, not destroyed",
   const plan = planOf(wish("qemu"), around({ standing: [standing("qemu", { config })] }), {
     ifExists: "replace",
   });
-  assert.deepEqual([plan.keeps, plan.destroys, plan.refusals], [["scsi1 (fast:vm-101-disk-1)"], [], []]);
+  assert.deepEqual([plan.keeps, plan.destroys, plan.refusals], [
+    [{ key: "scsi1", volume: "fast:vm-101-disk-1", value: config.scsi1 }],
+    [],
+    [],
+  ]);
 });
 
 Deno.test("planRestores() would destroy no volume of a container that the archive lacks unasked", () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
-import { peekArchive } from "../../../src/restore/peek.ts";
+import { drain } from "../../../src/core/bytes.ts";
+import { peekArchive, readHead } from "../../../src/restore/peek.ts";
 import type { DecoderFactory } from "../../../src/archive/contents.ts";
 import { LocalRunner } from "../../../src/runner/local.ts";
 import { decoderTools } from "../../../src/setup/decoders.ts";
@@ -48,6 +49,30 @@ Deno.test("peekArchive() reads a gzip archive, also one that is over before its 
     assert.deepEqual([head.compression, head.config], ["gzip", CONFIG]);
     assert.equal(source.cancels.length, 1);
   }
+});
+
+for (const [kind, options] of [...SOURCE_KINDS, ["odd chunks", { chunk: 1009 }]] as const) {
+  Deno.test(`readHead() answers the head and all of the archive from its first byte, out of ${kind}`, async () => {
+    for (const bytes of [VMA, new Uint8Array(gzipSync(VMA))]) {
+      const source = new TestSource(bytes, options);
+      const begun = await readHead(source, "qemu", noDecoder);
+      assert.deepEqual([begun.head.config, begun.head.disks], [CONFIG, DISKS]);
+      const parts: Uint8Array<ArrayBuffer>[] = [];
+      await drain(begun.source, (chunk) => void parts.push(chunk.slice()));
+      assert.deepEqual(new Uint8Array(await new Blob(parts).arrayBuffer()), bytes);
+      assert.deepEqual(source.cancels, []);
+    }
+  });
+}
+
+Deno.test("readHead() frees a source whose beginning is damaged, or that can be given up later", async () => {
+  const damaged = new TestSource(VMA.map((byte, index) => index === 300 ? byte ^ 1 : byte));
+  await assert.rejects(readHead(damaged, "qemu", noDecoder), /damaged/);
+  assert.equal(damaged.cancels.length, 1);
+  const source = new TestSource(VMA, { chunk: 65536 });
+  const begun = await readHead(source, "qemu", noDecoder);
+  await begun.source.cancel("enough");
+  assert.deepEqual(source.cancels, ["enough"]);
 });
 
 for (const [tool, argv] of [["zstd", ["zstd", "-qc"]], ["lzop", ["lzop", "-c"]]] as const) {

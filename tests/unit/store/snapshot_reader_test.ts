@@ -245,3 +245,18 @@ Deno.test("readStore() takes an archive without a record for one without a sha25
     const { state, archives } = await readSnapshot(await makeSnapshot(dir, files));
     assert.deepEqual([state, archives[0]?.sha256, archives[0]?.record], ["complete", undefined, undefined]);
   }));
+
+Deno.test("readStore() takes up the record beside an archive that is given alone, and nothing else of its name", () =>
+  withTempDir(async (dir) => {
+    const snapshot = await makeSnapshot(dir, {
+      ...COMPLETE,
+      [CT_ARCHIVE]: "tar",
+      [`${CT_ARCHIVE}.json`]: "notes",
+    });
+    const alone = async (name: string) => (await readStore(`${snapshot}/${name}`)).plain[0]?.sha256;
+    assert.equal(await alone(VM_ARCHIVE), aRecord().sha256);
+    assert.equal(await alone(CT_ARCHIVE), undefined);
+    const other = JSON.stringify(aRecord({ name: CT_ARCHIVE }));
+    await Deno.writeTextFile(`${snapshot}/${VM_ARCHIVE}.json`, other);
+    assert.equal(await alone(VM_ARCHIVE), undefined);
+  }));

@@ -1,0 +1,25 @@
+import { sizeText } from "../core/units.ts";
+import type { PlannedRestore, RestoreWish, Surroundings } from "./plan.ts";
+
+/**
+ * Sets what a restore needs against what there is: on each storage, for the copy too, and where the archive is staged.
+ * A storage tells nothing while it is not active; a thin one takes more than it has.
+ */
+export function planSpace(plan: PlannedRestore, wish: RestoreWish, around: Surroundings): void {
+  const disks = [...plan.disks, ...plan.copy?.disks ?? []];
+  for (const id of new Set(disks.map(({ storage }) => storage))) {
+    if (id === undefined) continue;
+    const needed = disks.filter((disk) => disk.storage === id).reduce((sum, { size }) => sum + size, 0);
+    const free = around.storages.get(plan.node)?.find((storage) => storage.id === id)?.available;
+    plan.space.push({ where: `storage ${id}`, needed, ...(free === undefined ? {} : { free }) });
+  }
+  if (plan.streams || wish.isStaged) return;
+  const needed = wish.archive.bytes;
+  const free = around.stagingSpace?.get(plan.node);
+  plan.space.push({ where: "staging", needed, ...(free === undefined ? {} : { free }) });
+  if (free === undefined || needed <= free) return;
+  plan.warnings.push(
+    `staging takes ${sizeText(needed)}, and ${sizeText(free)} may be used: ` +
+      "give another --dump-dir, or pass --restore-method stream",
+  );
+}

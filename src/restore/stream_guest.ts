@@ -1,0 +1,95 @@
+import { messageOf, UserError } from "../core/errors.ts";
+import { ArchiveDamage } from "../archive/contents.ts";
+import type { ByteSource } from "../core/bytes.ts";
+import { isLostTouch } from "../proxmox/lost_touch.ts";
+import { feedRestoreTool, type JobSink } from "../proxmox/restore_tools.ts";
+import { readHead } from "./peek.ts";
+import type { PlannedRestore } from "./plan.ts";
+import type { RestoredGuest } from "./report.ts";
+import { carryOut, requireGoodEnd, type RestoreContext, restoreRequest } from "./restore_guest.ts";
+import { stageFailure } from "./stage.ts";
+import { labelOf } from "./standing.ts";
+import { streamArchive } from "./stream_archive.ts";
+
+/**
+ * Restores one guest as planned while its archive comes; `entry` is filled in on the way. Nothing is stopped or
+ * destroyed before the archive's beginning was read and checked; the tool's time limit for it (60 s, or 5 s on older
+ * releases: qemu-server, restore_vma_archive) is no concern then.
+ *
+ * @throws what went wrong, in a sentence that says how the guest was left
+ */
+export async function streamGuest(
+  plan: PlannedRestore,
+  entry: RestoredGuest,
+  context: RestoreContext,
+): Promise<void> {
+  const { source } = await begin(plan, context);
+  try {
+    await carryOut(plan, entry, context, () => feedTool(plan, entry, source, context));
+  } catch (error) {
+    entry.error = messageOf(error);
+    throw error;
+  } finally {
+    await source.cancel("over").catch(() => {});
+  }
+}
+
+async function begin(plan: PlannedRestore, { source, decoder }: RestoreContext) {
+  try {
+    return await readHead(await source.open(plan.archive), plan.kind, decoder);
+  } catch (error) {
+    throw stageFailure(labelOf(plan), error);
+  }
+}
+
+async function feedTool(
+  plan: PlannedRestore,
+  entry: RestoredGuest,
+  source: ByteSource,
+  context: RestoreContext,
+): Promise<void> {
+  const { workDir, listen, stop, node, decoder, requireBytes } = context;
+  const { target, kind, archive, compression, storages } = plan;
+  if (plan.action === "create") await workDir.noteUnfinished({ vmid: target, kind });
+  await saveTheWorst(plan, entry, context);
+  listen({ type: "phase", vmid: target, text: "restoring" });
+  const sink = await feedRestoreTool(node, restoreRequest(plan, context));
+  const onBytes = (bytes: number) => {
+    entry.bytes = bytes;
+    listen({ type: "bytes", vmid: target, bytes });
+  };
+  try {
+    const task = { archive, compression, source, storages, decoder, requireBytes, onBytes, stop };
+    requireGoodEnd(plan, entry, await streamArchive(task, sink));
+    await workDir.forgetUnfinished();
+  } catch (error) {
+    throw streamFailure(plan, entry, error, { sink, stop });
+  }
+}
+
+/** Keeps in the report how it would stand if nobody came to tell any more: the guest must be named there. */
+async function saveTheWorst(
+  plan: PlannedRestore,
+  entry: RestoredGuest,
+  { save }: RestoreContext,
+): Promise<void> {
+  const { outcome } = entry;
+  entry.outcome = "failed";
+  entry.error = `The restore of ${labelOf(plan)} was cut off: what is there under its vmid is not whole`;
+  await save();
+  entry.outcome = outcome;
+  delete entry.error;
+}
+
+function streamFailure(
+  plan: PlannedRestore,
+  entry: RestoredGuest,
+  error: unknown,
+  { sink, stop }: { sink: JobSink; stop: AbortSignal },
+): unknown {
+  entry.log = sink.logTail();
+  if (stop.aborted && error === stop.reason) entry.interrupted = true;
+  if (isLostTouch(error) || error instanceof UserError && error !== stop.reason) return error;
+  const kind = error instanceof ArchiveDamage ? "damage" : "failed";
+  return new UserError(kind, `Cannot restore ${labelOf(plan)}: ${messageOf(error)}`, { cause: error });
+}

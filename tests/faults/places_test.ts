@@ -1,0 +1,4 @@
+import { CLOCKS, FULL_DISKS, SEVERAL_RUNS, STRANGE_NAMES } from "./cases_places.ts";
+import { testCases } from "./runner.ts";
+
+for (const group of [FULL_DISKS, STRANGE_NAMES, CLOCKS, SEVERAL_RUNS]) testCases(group);
