@@ -96,7 +96,15 @@ export async function streamed(given: Given) {
     assert.deepEqual(await namesIn(sim.dumpDir), [], "something was left in dump_dir");
     assert.deepEqual(sim.processes(), [], "a worker is left");
     const call = sim.calls().find(({ tool, argv }) => tool === "qmrestore" || argv[0] === "restore");
-    return { sim, plan: plans[0]!, report, entry: report.guests[0]!, argv: call?.argv, saved, newid };
+    return {
+      sim,
+      plan: plans[0]!,
+      report,
+      entry: report.guests[0]!,
+      argv: call?.argv,
+      exit: call?.exit,
+      saved,
+    };
   } catch (error) {
     await sim.dispose();
     throw error;

@@ -81,8 +81,9 @@ for (const guest of [VM, CT]) {
     for (const [what, change] of cuts) {
       if (compress === "zstd" && what === "right behind its head") continue;
       Deno.test(`restore() removes what it streamed of a ${label} (--compress ${compress}) that was cut ${what}`, async () => {
-        const { sim, entry, report } = await streamed({ guest, compress, change });
+        const { sim, entry, report, argv, exit } = await streamed({ guest, compress, change });
         await using _ = sim;
+        if (argv) assert.equal(exit, 255, "the tool was told that a part is the whole");
         assert.deepEqual([report.outcome, entry.outcome, entry.damaged], ["failed", "failed", true]);
         assert.match(entry.error ?? "", /^Cannot restore (VM|CT) 900: .*(cut|damaged|decompress|zstd)/);
         assert.match(
@@ -118,8 +119,9 @@ for (const guest of [VM, CT]) {
   });
 
   Deno.test(`restore() removes a streamed ${label} that is whole but not what was recorded`, async () => {
-    const { sim, entry } = await streamed({ guest, sha256: () => "0".repeat(64) });
+    const { sim, entry, exit } = await streamed({ guest, sha256: () => "0".repeat(64) });
     await using _ = sim;
+    assert.equal(exit, 255);
     assert.match(entry.error ?? "", /has sha256 .* was recorded/);
     assert.deepEqual([entry.damaged, sim.guest(900), volumesOf(sim, 900)], [true, undefined, []]);
   });
