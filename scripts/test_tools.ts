@@ -10,6 +10,9 @@ const PACKAGES: Readonly<Record<string, string>> = {
   sudo: "sudo",
   fish: "fish",
   csh: "csh",
+  tcsh: "tcsh",
+  zsh: "zsh",
+  mksh: "mksh",
 };
 
 /** Sees to it that the programs which tests need are there: installs on Debian as root, else says what is missing. */

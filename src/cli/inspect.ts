@@ -9,6 +9,7 @@ import { readWhole } from "../archive/read_whole.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import type { GuestKind } from "../core/guest.ts";
 import type { NotHeld } from "../core/snapshot.ts";
+import { readableWord } from "../core/shell_words.ts";
 import { sizeText } from "../core/units.ts";
 import { peekArchive } from "../restore/peek.ts";
 import { decoderTools } from "../setup/decoders.ts";
@@ -162,20 +163,16 @@ function restoreCommands(
 ): string[] {
   const name = archiveName({ kind, vmid: vmid ?? 100, time, compression });
   const good = oddities.length > 0 ? `${path.slice(0, path.lastIndexOf("/") + 1)}${name}` : path;
-  const rename = good === path ? [] : [`mv -- ${quoted(path)} ${quoted(good)}`];
+  const rename = good === path ? [] : [`mv -- ${readableWord(path)} ${readableWord(good)}`];
   const target = vmid ?? "VMID";
   // Without --storage pct takes "local", which holds no containers by default (pve-container, PVE/API2/LXC.pm).
   const storage = disks.find(({ key }) => key === "rootfs")?.storage ?? "STORAGE";
   return [
     ...rename,
     kind === "qemu"
-      ? `qmrestore ${quoted(good)} ${target}`
-      : `pct restore ${target} ${quoted(good)} --storage ${quoted(storage)}`,
+      ? `qmrestore ${readableWord(good)} ${target}`
+      : `pct restore ${target} ${readableWord(good)} --storage ${readableWord(storage)}`,
   ];
-}
-
-function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 function jsonOf(inspected: Inspected): Record<string, unknown> {

@@ -127,7 +127,10 @@ const guestRestore = {
     text:
       "storage for all disks, or for each of them: scsi0=fast,rootfs=big, with one for the others: fast,scsi1=slow; a disk without one goes where it came from, a container's volumes all to one storage if none is named",
   },
-  pool: { kind: text("POOL", POOL_NAME), text: "put the guest into this pool" },
+  pool: {
+    kind: text("POOL", POOL_NAME),
+    text: "put the guest into this pool; without it, a guest that is created goes to the pool it was in",
+  },
   if_exists: {
     kind: oneOf("refuse", "replace-same", "replace-stopped", "replace", "keep-copy"),
     default: "refuse",

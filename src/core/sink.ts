@@ -31,6 +31,8 @@ export interface StoredArchive {
   taken?: Date;
   /** Release of Proxmox VE on the node that it was taken on, where a manifest tells: `8.4.1`. */
   release?: string;
+  /** The guest's pool, where a manifest tells. */
+  pool?: string;
   bytes: number;
   /** Lower-case hex, when it was recorded. */
   sha256?: string;

@@ -99,10 +99,17 @@ export const reportSchema = z.object({
   notes: z.array(z.string()),
 });
 
-/** The release of Proxmox VE that a guest was dumped on, as far as the manifest tells. */
-export function releaseOf({ guests, nodes, node, release }: Manifest, vmid: number): string | undefined {
-  const home = guests.find((guest) => guest.vmid === vmid)?.node;
-  return home === node ? release : nodes.find(({ name }) => name === home)?.release;
+/** Where a guest was when it was dumped, as far as the manifest tells: its pool, and its node's Proxmox VE release. */
+export function homeOf(
+  { guests, nodes, node, release }: Manifest,
+  vmid: number,
+): { pool?: string; release?: string } {
+  const guest = guests.find((entry) => entry.vmid === vmid);
+  const ran = guest?.node === node ? release : nodes.find(({ name }) => name === guest?.node)?.release;
+  return {
+    ...(guest?.pool === undefined ? {} : { pool: guest.pool }),
+    ...(ran === undefined ? {} : { release: ran }),
+  };
 }
 
 export type NotHeld = z.infer<typeof notHeld>;

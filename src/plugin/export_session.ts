@@ -4,7 +4,7 @@ import { type ArchiveContents, ArchiveDamage } from "../archive/contents.ts";
 import type { ByteSource } from "../core/bytes.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import type { StoredArchive } from "../core/sink.ts";
-import { FORM_VERSION, type Manifest, manifestSchema, releaseOf, reportSchema } from "../core/snapshot.ts";
+import { FORM_VERSION, homeOf, type Manifest, manifestSchema, reportSchema } from "../core/snapshot.ts";
 import { listGuests, type ProxmoxNode } from "../proxmox/cluster.ts";
 import { type Nodes, requireNode } from "../proxmox/nodes.ts";
 import { openWorkDir, pruningStorage, type WorkDir } from "../proxmox/work_dir.ts";
@@ -130,7 +130,7 @@ export class ExportSession implements AsyncDisposable {
         const begun = await readHead(source, kind, decoder);
         source = begun.source;
         const begunArchive = { ...arrived, contents: begun.head, stream: source };
-        if ((await this.plan(begunArchive, undefined)).streams) return begunArchive;
+        if ((await this.plan(begunArchive)).streams) return begunArchive;
       }
       const staging = { archive, compression, source, node, path, storages, decoder, stop };
       const contents = await stageArchive({ ...staging, onBytes: () => {} });
@@ -142,11 +142,11 @@ export class ExportSession implements AsyncDisposable {
     }
   }
 
-  /** Restores an archive that was taken; `pool` is where the guest was, if something beside the archive told. */
-  async restore(arrived: ArrivedArchive, pool: string | undefined): Promise<void> {
+  /** Restores an archive that was taken. */
+  async restore(arrived: ArrivedArchive): Promise<void> {
     const { options } = this;
     const { node, workDir } = arrived;
-    const plan = await this.plan(arrived, pool);
+    const plan = await this.plan(arrived);
     if (options.restore_test) {
       const { runId, context, stop } = this;
       return await testArrived(arrived, plan, { options, runId, context, stop });
@@ -216,7 +216,7 @@ export class ExportSession implements AsyncDisposable {
   }
 
   /** What a restore of the archive would do. */
-  async plan(arrived: ArrivedArchive, pool: string | undefined): Promise<PlannedRestore> {
+  async plan(arrived: ArrivedArchive): Promise<PlannedRestore> {
     const { archive, contents, node, target } = arrived;
     const wish = {
       archive,
@@ -232,7 +232,6 @@ export class ExportSession implements AsyncDisposable {
       const reason = `the guest moved from node "${node.name}" to "${plan.node}" while its archive came`;
       plan.refusals.push({ reason, hint: "restore it again" });
     }
-    if (plan.pool === undefined && pool !== undefined && plan.action === "create") plan.pool = pool;
     return plan;
   }
 
@@ -246,14 +245,13 @@ export class ExportSession implements AsyncDisposable {
   #archiveOf({ record }: IncomingFile, baseName: string, name: ArchiveName): StoredArchive {
     const told = this.#sizes.get(baseName);
     const announced = Number(record.fileInfo?.size ?? 0n);
-    const release = this.#manifest && name.vmid && releaseOf(this.#manifest, name.vmid);
     return {
       name: baseName,
       kind: name.kind,
       bytes: told ?? announced,
       ...(name.vmid !== undefined ? { vmid: name.vmid } : {}),
       ...(name.time ? { taken: name.time } : {}),
-      ...(release ? { release } : {}),
+      ...(this.#manifest && name.vmid !== undefined ? homeOf(this.#manifest, name.vmid) : {}),
     };
   }
 

@@ -49,7 +49,7 @@ export function exporterService(context: PluginContext): Services {
 /** Takes files as they come, restores archives, and tells a result for each. */
 class Export {
   /** An archive whose neighbours may still come: they stand behind it. */
-  #waiting: { arrived: ArrivedArchive; pool?: string } | undefined;
+  #waiting: ArrivedArchive | undefined;
   /** The vmid of a guest that was streamed right before. */
   #streamed: number | undefined;
   #restored = 0;
@@ -87,10 +87,10 @@ class Export {
     const name = parseArchiveName(baseName);
     if (name) {
       await this.#attempt(record, async () => {
-        this.#waiting = { arrived: await this.session.take(file, baseName, name) };
+        this.#waiting = await this.session.take(file, baseName, name);
       });
       // What comes in a stream is here only now.
-      if (this.#waiting?.arrived.stream) await this.#restoreWaiting();
+      if (this.#waiting?.stream) await this.#restoreWaiting();
     } else {
       if (/^\.?manifest\.json$/.test(baseName)) this.session.foresee(await readText(file));
       if (/^\.?report\.json$/.test(baseName)) this.session.learnFrom(await readText(file));
@@ -101,7 +101,7 @@ class Export {
 
   /** Where a guest was that waits; one that was streamed stands already. */
   #notePool(pool: string): void {
-    if (this.#waiting) this.#waiting.pool = pool;
+    if (this.#waiting) this.#waiting.archive.pool = pool;
     else if (this.#streamed !== undefined && this.options.pool === undefined) {
       this.context.say(
         `Guest ${this.#streamed} was in pool "${pool}", which came behind its stream; ` +
@@ -112,25 +112,26 @@ class Export {
   }
 
   async #restoreWaiting(): Promise<void> {
-    const waiting = this.#waiting;
+    const arrived = this.#waiting;
     this.#waiting = undefined;
-    if (!waiting) return;
-    const { arrived, pool } = waiting;
+    if (!arrived) return;
     const isGood = await this.#attempt(arrived.record, async () => {
       if (this.options.restore_to === "files") await this.session.keepAsFile(arrived);
-      else if (this.options.dry_run) await this.#sayPlan(arrived, pool);
-      else await this.session.restore(arrived, pool);
+      else if (this.options.dry_run) await this.#sayPlan(arrived);
+      else await this.session.restore(arrived);
       this.#restored++;
     });
     await this.session.putAway(arrived);
-    this.#streamed = isGood && arrived.stream && !this.options.dry_run ? arrived.target : undefined;
+    const { archive, stream, target } = arrived;
+    const isPoolless = stream && archive.pool === undefined && !this.options.dry_run;
+    this.#streamed = isGood && isPoolless ? target : undefined;
     if (isGood) await this.#tell(arrived.record);
   }
 
-  async #sayPlan(arrived: ArrivedArchive, pool: string | undefined): Promise<void> {
+  async #sayPlan(arrived: ArrivedArchive): Promise<void> {
     const { planLines } = await import("../restore/plan_text.ts");
     const { refusalSentences } = await import("../restore/report.ts");
-    const plan = await this.session.plan(arrived, pool);
+    const plan = await this.session.plan(arrived);
     for (const line of planLines([plan])) this.context.say(line);
     if (plan.refusals.length > 0) throw new UserError("failed", refusalSentences(plan).join("; "));
   }

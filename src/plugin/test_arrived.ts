@@ -28,13 +28,13 @@ export async function testArrived(
   const result = emptyResult(task.plan);
   const listen = () => {};
   const { bwlimit, shutdown_timeout: shutdownTimeout, timeout } = options;
-  const save = () => Promise.resolve();
+  const place = { node, workDir, listen, stop, save: () => Promise.resolve() };
   await testGuest(
     task,
     result,
-    (entry) =>
-      restoreStaged(task.plan, entry, path, { node, workDir, shutdownTimeout, bwlimit, listen, stop, save }),
-    { node, workDir, runId, timeout, now: context.now, listen, stop },
+    (entry, settings) =>
+      restoreStaged(task.plan, entry, path, { ...place, settings, shutdownTimeout, bwlimit }),
+    { ...place, runId, timeout, now: context.now },
   );
   const line = resultLine(result);
   if (isUsable(result) && result.left === undefined) return context.say(line);

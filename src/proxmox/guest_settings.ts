@@ -15,10 +15,15 @@ export async function readSettings(node: ProxmoxNode, guest: GuestId): Promise<C
   return parseGuestConfig(stdout).values;
 }
 
+/** Arguments of `qm` or `pct` that make the change. */
+export function setArgs({ vmid }: GuestId, { set, remove }: ConfigEdit): string[] {
+  const flags = Object.entries(set).flatMap(([key, value]) => [`--${key}`, value]);
+  if (remove.length > 0) flags.push("--delete", remove.join(","));
+  return ["set", String(vmid), ...flags];
+}
+
 /** Changes the configuration; nothing to change is fine. */
 export async function changeSettings(node: ProxmoxNode, guest: GuestId, edit: ConfigEdit): Promise<void> {
-  const flags = Object.entries(edit.set).flatMap(([key, value]) => [`--${key}`, value]);
-  if (edit.remove.length > 0) flags.push("--delete", edit.remove.join(","));
-  if (flags.length === 0) return;
-  await control(node, guest, "change the configuration of", ["set", String(guest.vmid), ...flags]);
+  if (Object.keys(edit.set).length + edit.remove.length === 0) return;
+  await control(node, guest, "change the configuration of", setArgs(guest, edit));
 }

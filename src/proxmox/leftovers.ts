@@ -43,6 +43,8 @@ export interface FoundWorkDir {
   restart?: GuestId;
   /** The guest that its run was restoring where nobody stood before. */
   unfinished?: GuestId;
+  /** The guest that its run was restoring in the place of one that stood there. */
+  replacing?: GuestId;
 }
 
 /**
@@ -124,8 +126,9 @@ async function ask(node: ProxmoxNode, what: "look" | "remove", paths: readonly s
     if (word === "dir") answers.push({ dir: readDir(rest) });
     else if (!last) continue;
     else if (word === "foreign") last.dir.foreign.push(rest.join("\t"));
-    else if (word === "restart" || word === "unfinished") addGuest(last.dir, word, rest);
-    else if (word === "removed" || word === "partly") last.end = word;
+    else if (word === "restart" || word === "unfinished" || word === "replacing") {
+      addGuest(last.dir, word, rest);
+    } else if (word === "removed" || word === "partly") last.end = word;
     else if (word === "failed") last.end = rest.join(" ") || "it could not be removed";
   }
   return answers;
@@ -145,7 +148,11 @@ function readDir([state = "", bytes, seconds, mode, ...path]: string[]): FoundWo
   };
 }
 
-function addGuest(dir: FoundWorkDir, role: "restart" | "unfinished", [tool, vmid = ""]: string[]): void {
+function addGuest(
+  dir: FoundWorkDir,
+  role: "restart" | "unfinished" | "replacing",
+  [tool, vmid = ""]: string[],
+): void {
   if ((tool !== "qm" && tool !== "pct") || !/^\d+$/.test(vmid)) return;
   dir[role] = { kind: tool === "qm" ? "qemu" : "lxc", vmid: Number(vmid) };
 }

@@ -3,7 +3,7 @@
  * can change between the look and the removal. POSIX sh with coreutils, findutils and util-linux.
  *
  * `sh -c LEFTOVERS_PROGRAM leftovers look|remove DIR…` says for each directory one line with tabs between the words,
- * `dir STATE BYTES AGE MODE PATH`, and after it any of `foreign NAME`, `restart TOOL VMID`, `unfinished TOOL VMID`;
+ * `dir STATE BYTES AGE MODE PATH`, and after it any of `foreign NAME` and `restart|unfinished|replacing TOOL VMID`;
  * with `remove` also `removed`, `partly` where something foreign stays, or `failed WHY`.
  *
  * - A run holds `owner.lock` from before `busy` is made until its directory is gone. Without `busy` the run may be
@@ -32,7 +32,7 @@ is_held() {
 # guest in the directory's name. A mounted share may have modes of its own.
 is_ours() {
   case $1 in
-    owner.lock | busy | restart | unfinished | kept | ????????-????-????-????-????????????.log) return 0 ;;
+    owner.lock | busy | restart | unfinished | replacing | kept | ????????-????-????-????-????????????.log) return 0 ;;
     vzdump-*)
       case $dir_mode in
         700) [ -f "$dir/$1" ] && [ ! -L "$dir/$1" ] && [ "$(stat -c %a -- "$dir/$1")" = 600 ] && return 0 ;;
@@ -98,7 +98,7 @@ for dir in "$@"; do
     bytes=$(du -s -B 1 -- "$dir" | cut -f 1)
     printf 'dir\\t%s\\t%s\\t%s\\t%s\\t%s\\n' "$state" "$bytes" "$age" "$dir_mode" "$dir"
     each foreign say_foreign
-    for note in restart unfinished; do
+    for note in restart unfinished replacing; do
       if { read -r tool && read -r vmid; } 2>/dev/null <"$dir/$note"; then
         printf '%s\\t%s\\t%s\\n' "$note" "$tool" "$vmid"
       fi

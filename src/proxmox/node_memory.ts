@@ -10,7 +10,14 @@ const statusAnswer = z.looseObject({
 
 /** Bytes of memory that a new guest may take on the node. */
 export async function freeMemory(node: ProxmoxNode): Promise<number> {
-  const { memory } = await pveshGet(node.runner, `/nodes/${node.name}/status`, statusAnswer);
+  const path = `/nodes/${node.name}/status`;
+  const answer = await pveshGet(node.runner, path, statusAnswer).catch(() => undefined);
   // Only newer releases tell what caches would give back.
-  return memory.available ?? memory.free;
+  return answer?.memory.available ?? answer?.memory.free ?? await availableByKernel(node);
+}
+
+/** As the kernel of the node tells (proc(5), /proc/meminfo). */
+async function availableByKernel({ runner }: ProxmoxNode): Promise<number> {
+  const { stdout } = await runner.run(["cat", "/proc/meminfo"]);
+  return Number(/^MemAvailable: +(\d+) kB$/m.exec(stdout)?.[1] ?? 0) * 1024;
 }

@@ -1,7 +1,9 @@
 import { UserError } from "../core/errors.ts";
+import { quoteWords } from "../core/shell_words.ts";
 import type { CommandEnd, JobSink } from "../runner/runner.ts";
 import type { ProxmoxNode } from "./cluster.ts";
-import { control, type GuestId } from "./guest_control.ts";
+import { control, type GuestId, tool } from "./guest_control.ts";
+import { setArgs } from "./guest_settings.ts";
 
 export type { CommandEnd, JobSink };
 
@@ -26,6 +28,8 @@ export interface RestoreRequest {
   /** A container that `pct restore -` must be told about: it sees the configuration too late. */
   unprivileged?: true | undefined;
   pool?: string | undefined;
+  /** Set by the very job that restores the guest, so that it has them also when we are gone by then. */
+  settings?: Readonly<Record<string, string>> | undefined;
   /** New MAC addresses, and a new smbios uuid for VMs. */
   unique: boolean;
   /** KiB/s. */
@@ -63,11 +67,19 @@ export function restoreArgv(request: RestoreRequest): [string, ...string[]] {
  * @throws {UserError} of kind `unreachable` when the way to the node was lost meanwhile: the tool goes on
  */
 export async function runRestoreTool(node: ProxmoxNode, request: RestoreRequest): Promise<CommandEnd> {
-  const { logDir, hold, onLog } = request;
-  const end = await node.runner.finish(restoreArgv(request), { logDir, hold, onLog });
+  const { logDir, hold, onLog, settings } = request;
+  const argv = settings ? thenSet(request, settings) : restoreArgv(request);
+  const end = await node.runner.finish(argv, { logDir, hold, onLog });
   if (end.status >= 0) return end;
   const why = /\[(.*)\]\s*$/.exec(end.logTail)?.[1] ?? `Lost touch with ${node.runner.label}`;
   throw new UserError("unreachable", why);
+}
+
+/** One command that restores the guest and then sets what it is to have; the end is that of the restore alone. */
+function thenSet(request: RestoreRequest, settings: Readonly<Record<string, string>>): [string, ...string[]] {
+  const { target } = request;
+  const set = [tool(target), ...setArgs(target, { set: settings, remove: [] })];
+  return ["sh", "-c", `${quoteWords(restoreArgv(request))} || exit; ${quoteWords(set)}; exit 0`];
 }
 
 /** Starts the restore tool on an archive that is fed to it; see `JobSink` for what ends it. */

@@ -23,11 +23,12 @@ export interface WorkDir {
   noteRestart(guest: GuestId): Promise<void>;
   forgetRestart(): Promise<void>;
   /**
-   * Has what a restore left of a guest removed when we die before `forgetUnfinished`, as soon as no job works in the
-   * directory: only for a guest that was not there before, and only while it lists no disk.
+   * Notes the guest that a restore tool is about to work on. When we die before `forgetTarget`, as soon as no job
+   * works in the directory: what is left of one that is being made and lists no disk is removed; the note stays where
+   * that fails, and where nothing is left of one that was being replaced.
    */
-  noteUnfinished(guest: GuestId): Promise<void>;
-  forgetUnfinished(): Promise<void>;
+  noteTarget(guest: GuestId, action: "create" | "replace"): Promise<void>;
+  forgetTarget(): Promise<void>;
   /** Removes one directory made by `makeDir`. */
   removeDir(name: string): Promise<void>;
   /** Leaves all to what guards the directory: `close` touches nothing, since a job out of sight may work in there. */
@@ -35,6 +36,9 @@ export interface WorkDir {
   /** Gives the lock back and, unless `keep`, removes everything; what is kept is marked by a file `kept`. */
   close(keep?: boolean): Promise<void>;
 }
+
+/** Files that name the guest which a restore tool works on, by what it does with it. */
+const TARGET_NOTES = { create: "unfinished", replace: "replacing" } as const;
 
 /** The path of a working directory: `id` starts with the run's own and is unique in the cluster. */
 export function workDirPath(dumpDir: string, id: string): string {
@@ -68,23 +72,12 @@ export async function makeWorkDir(
   const { files } = node.runner;
   const path = workDirPath(dumpDir, id);
   const busy = `${path}/busy`;
-  let isMade = false;
-  let lock: { release(): Promise<void> } | undefined;
-  let guard: { release(): Promise<void> };
-  try {
-    await files.makeDir(path, mode);
-    isMade = true;
-    lock = await files.lock(`${path}/owner.lock`);
-    await (await files.create(busy)).close();
-    guard = await node.runner.guardDir(path);
-  } catch (cause) {
-    if (isMade) await files.removeTree(path).catch(() => {});
-    await lock?.release().catch(() => {});
+  const { lock, guard } = await makeGuarded(node, path, mode).catch((cause) => {
     throw new UserError("usage", `Cannot use "${dumpDir}" for working files: ${messageOf(cause)}`, {
       hint: "give another directory with --dump-dir",
       cause,
     });
-  }
+  });
   let isLeft = false;
   const note = async (name: string, guest: GuestId) => {
     const file = await files.create(`${path}/${name}`);
@@ -100,8 +93,10 @@ export async function makeWorkDir(
     },
     noteRestart: (guest) => note("restart", guest),
     forgetRestart: () => files.removeFile(`${path}/restart`),
-    noteUnfinished: (guest) => note("unfinished", guest),
-    forgetUnfinished: () => files.removeFile(`${path}/unfinished`),
+    noteTarget: (guest, action) => note(TARGET_NOTES[action], guest),
+    async forgetTarget() {
+      for (const name of Object.values(TARGET_NOTES)) await files.removeFile(`${path}/${name}`);
+    },
     removeDir: (name) => files.removeTree(`${path}/${name}`),
     leave: () => {
       isLeft = true;
@@ -117,6 +112,22 @@ export async function makeWorkDir(
       }
     },
   };
+}
+
+/** Makes the directory with its locks, and what guards it; nothing of it is left when that fails. */
+async function makeGuarded({ runner }: ProxmoxNode, path: string, mode: number) {
+  const { files } = runner;
+  await files.makeDir(path, mode);
+  let lock: { release(): Promise<void> } | undefined;
+  try {
+    lock = await files.lock(`${path}/owner.lock`);
+    await (await files.create(`${path}/busy`)).close();
+    return { lock, guard: await runner.guardDir(path) };
+  } catch (error) {
+    await files.removeTree(path).catch(() => {});
+    await lock?.release().catch(() => {});
+    throw error;
+  }
 }
 
 /** A directory without the mark passes for one of a dead run later; that is no reason to lose what is kept now. */

@@ -1,4 +1,5 @@
 import { vmDisks } from "../archive/guest_volumes.ts";
+import { readableWord } from "../core/shell_words.ts";
 import type { ProxmoxNode } from "../proxmox/cluster.ts";
 import type { PlannedRestore } from "./plan.ts";
 import type { RestoredGuest } from "./report.ts";
@@ -30,6 +31,5 @@ export async function tellKept(plan: PlannedRestore, entry: RestoredGuest, node:
 }
 
 function attachCommand(vmid: number, key: string, value: string): string {
-  const isPlain = /^[A-Za-z0-9_@%+=:,./-]+$/.test(value);
-  return `qm set ${vmid} --${key} ${isPlain ? value : `'${value.replaceAll("'", `'\\''`)}'`}`;
+  return `qm set ${vmid} --${key} ${readableWord(value)}`;
 }

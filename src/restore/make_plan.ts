@@ -56,7 +56,6 @@ function planOne(wish: RestoreWish, around: Surroundings, settings: RestoreSetti
       (settings.start === "always" || (settings.start === "as-before" && wasRunning)),
     unique: isUnique(wish, around, settings),
     streams: false,
-    ...(settings.pool !== undefined ? { pool: settings.pool } : {}),
     disks: [],
     space: [],
     destroys: [],
@@ -75,7 +74,7 @@ function planOne(wish: RestoreWish, around: Surroundings, settings: RestoreSetti
   }
   planMethod(plan, wish, around, settings);
   planStorage(plan, wish, around, settings);
-  planPool(plan, around);
+  planPool(plan, around, settings);
   warnOfAge(plan, wish, around);
   warnOfSharing(plan, wish, around, originalOf(wish, around));
   if (standing) planReplace(plan, standing, wish, around, settings);
@@ -110,12 +109,19 @@ function originalOf(wish: RestoreWish, around: Surroundings): number | undefined
   return there && isSame(wish, there) ? there.guest.vmid : undefined;
 }
 
-function planPool(plan: PlannedRestore, around: Surroundings): void {
-  if (plan.pool === undefined || around.pools.includes(plan.pool)) return;
-  plan.refusals.push({
-    reason: `pool "${plan.pool}" does not exist`,
-    hint: around.pools.length > 0 ? `there are ${around.pools.join(", ")}` : "the cluster has no pools",
-  });
+/** A guest that is replaced stays in its pool; a new one goes where it was, if that pool is still there. */
+function planPool(plan: PlannedRestore, { pools }: Surroundings, settings: RestoreSettings): void {
+  const pool = settings.pool ?? (plan.action === "create" ? plan.archive.pool : undefined);
+  if (pool === undefined) return;
+  if (pools.includes(pool)) plan.pool = pool;
+  else if (settings.pool === undefined) {
+    plan.warnings.push(`it was in pool "${pool}", which does not exist here, and comes back into none`);
+  } else {
+    plan.refusals.push({
+      reason: `pool "${pool}" does not exist`,
+      hint: pools.length > 0 ? `there are ${pools.join(", ")}` : "the cluster has no pools",
+    });
+  }
 }
 
 function planReplace(

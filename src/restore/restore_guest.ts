@@ -36,6 +36,8 @@ export interface ReplaceContext {
   shutdownTimeout: number;
   /** KiB/s. */
   bwlimit?: number | undefined;
+  /** Set in the guest by the job that restores it. */
+  settings?: Readonly<Record<string, string>>;
   listen: EventListener;
   stop: AbortSignal;
   /** Writes down what is known so far; a replace does not begin before this has resolved. */
@@ -94,23 +96,27 @@ export async function carryOut(
   if (before) {
     const files = await guestFiles(context.node, before.guest, before.snapshots);
     entry.replaced = { ...files, status: before.status, ...(before.ha ? { ha: before.ha } : {}) };
-    await context.save();
   }
+  await saveTheWorst(plan, entry, context);
   let step: "stop" | "restore" = "stop";
   try {
     if (before) await takeDown(plan, before, entry, context);
     // Without what it mounts from the host it must not be started on our behalf.
     if (plan.hostMounts) await context.workDir.forgetRestart();
     step = "restore";
+    // A guest without disks that is whole would pass for what a failed restore left.
+    const { target: vmid, kind } = plan;
+    if (plan.disks.length > 0 || plan.streams) await context.workDir.noteTarget({ vmid, kind }, plan.action);
     await restore();
     await requireRestored(plan, context.node);
+    await context.workDir.forgetTarget().catch(() => {});
   } catch (error) {
     if (isLostTouch(error)) throw outOfSight(plan, step, error, context);
     const left = await clearUp(plan, before, entry, context.node).catch((unclear) =>
       `how the guest was left is not known: ${messageOf(unclear)}`
     );
     await context.workDir.forgetRestart();
-    await context.workDir.forgetUnfinished();
+    await context.workDir.forgetTarget();
     const kind = error instanceof UserError && error.kind === "damage" ? error.kind : "failed";
     throw new UserError(kind, `${messageOf(error)}; ${left}`, { cause: error });
   }
@@ -121,6 +127,22 @@ export async function carryOut(
   }
   // A node that was lost by now does itself what the note says.
   await context.workDir.forgetRestart().catch(() => {});
+}
+
+/** Keeps in the report how it would stand if nobody came to tell any more: the guest must be named there. */
+async function saveTheWorst(
+  plan: PlannedRestore,
+  entry: RestoredGuest,
+  { save }: ReplaceContext,
+): Promise<void> {
+  const { outcome } = entry;
+  entry.outcome = "failed";
+  entry.error = `The restore of ${
+    labelOf(plan)
+  } was cut off: whether what stands there is whole is not known`;
+  await save();
+  entry.outcome = outcome;
+  delete entry.error;
 }
 
 /** The way to the node was lost: what is at work there goes on, its guard sees to the rest, and nothing is touched. */
@@ -240,7 +262,7 @@ async function runTool(
 /** What the tool is asked for, whichever way the archive comes to it. */
 export function restoreRequest(
   plan: PlannedRestore,
-  { workDir, listen, bwlimit }: ReplaceContext,
+  { workDir, listen, bwlimit, settings }: ReplaceContext,
 ): Omit<RestoreRequest, "archivePath"> {
   const { target, kind } = plan;
   return {
@@ -251,6 +273,7 @@ export function restoreRequest(
     unprivileged: plan.unprivileged,
     pool: plan.pool,
     unique: plan.unique,
+    settings,
     bwlimit,
     hold: workDir.busy,
     logDir: workDir.path,

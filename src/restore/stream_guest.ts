@@ -48,10 +48,8 @@ async function feedTool(
   source: ByteSource,
   context: RestoreContext,
 ): Promise<void> {
-  const { workDir, listen, stop, node, decoder, requireBytes } = context;
-  const { target, kind, archive, compression, storages } = plan;
-  if (plan.action === "create") await workDir.noteUnfinished({ vmid: target, kind });
-  await saveTheWorst(plan, entry, context);
+  const { listen, stop, node, decoder, requireBytes } = context;
+  const { target, archive, compression, storages } = plan;
   listen({ type: "phase", vmid: target, text: "restoring" });
   const sink = await feedRestoreTool(node, restoreRequest(plan, context));
   const onBytes = (bytes: number) => {
@@ -61,24 +59,9 @@ async function feedTool(
   try {
     const task = { archive, compression, source, storages, decoder, requireBytes, onBytes, stop };
     requireGoodEnd(plan, entry, await streamArchive(task, sink));
-    await workDir.forgetUnfinished();
   } catch (error) {
     throw streamFailure(plan, entry, error, { sink, stop });
   }
-}
-
-/** Keeps in the report how it would stand if nobody came to tell any more: the guest must be named there. */
-async function saveTheWorst(
-  plan: PlannedRestore,
-  entry: RestoredGuest,
-  { save }: RestoreContext,
-): Promise<void> {
-  const { outcome } = entry;
-  entry.outcome = "failed";
-  entry.error = `The restore of ${labelOf(plan)} was cut off: what is there under its vmid is not whole`;
-  await save();
-  entry.outcome = outcome;
-  delete entry.error;
 }
 
 function streamFailure(

@@ -79,9 +79,10 @@ async function testOne(task: TestTask, guest: TestedGuest, run: RestoreTestRun):
     const node = await run.nodes.node(plan.node);
     workDir = await openWorkDir(node, run.dumpDir, workDirId(plan.target, run), 0o700);
     const context = { ...run, node, workDir };
-    const restoreIt = (entry: Parameters<typeof restoreGuest>[1]) =>
-      restoreGuest(plan, entry, { ...context, shutdownTimeout: 0, save: () => Promise.resolve() });
-    await testGuest(task, guest, restoreIt, context);
+    await testGuest(task, guest, (entry, settings) => {
+      const save = () => Promise.resolve();
+      return restoreGuest(plan, entry, { ...context, settings, shutdownTimeout: 0, save });
+    }, context);
   } catch (error) {
     guest.outcome = "failed";
     guest.text = messageOf(error);

@@ -47,14 +47,17 @@ class Refusal extends UserError {
   }
 }
 
+/** Restores the guest as planned, with `settings` from its very beginning. */
+export type RestoreIt = (entry: RestoredGuest, settings: Readonly<Record<string, string>>) => Promise<void>;
+
 /**
- * Tests one archive: `restoreIt` restores it as planned; the guest is made harmless, started, watched and removed.
+ * Tests one archive: `restoreIt` restores it; the guest is made harmless, started, watched and removed.
  * Fills in `result`, whatever happens.
  */
 export async function testGuest(
   task: TestTask,
   result: TestedGuest,
-  restoreIt: (entry: RestoredGuest) => Promise<void>,
+  restoreIt: RestoreIt,
   context: TestContext,
 ): Promise<void> {
   const { plan } = task;
@@ -67,7 +70,7 @@ export async function testGuest(
     isBegun = true;
     const begin = now();
     const entry = emptyEntry(plan, "failed");
-    await restoreIt(entry);
+    await restoreIt(entry, markOf(guest, result, context));
     isRestored = true;
     result.restoreSeconds = secondsSince(begin, now);
     await bootAndWatch(guest, result, context);
@@ -153,11 +156,12 @@ async function bootAndWatch(
 async function makeHarmless(
   guest: GuestId,
   result: TestedGuest,
-  { node, runId, workDir }: TestContext,
+  context: TestContext,
 ): Promise<ConfigValues> {
+  const { node, workDir } = context;
   const { kind, vmid } = guest;
-  const mark = markValues({ run: runId, workDir: workDir.path }, kind, result.vmid ?? vmid);
-  // First of all: from here on the guest is known for what it is. Nothing can be taken off while it is protected.
+  const mark = markOf(guest, result, context);
+  // The restore's own job has marked it; that it did is not known. Nothing can be taken off while it is protected.
   const isProtected = (await readSettings(node, guest)).protection !== undefined;
   await changeSettings(node, guest, { set: mark, remove: isProtected ? ["protection"] : [] });
   const edit = harmlessEdit(kind, await readSettings(node, guest), vmid);
@@ -174,6 +178,11 @@ async function makeHarmless(
   if (isManaged) wrong.push("the HA manager has a resource of its vmid");
   if (wrong.length === 0) return config;
   throw new UserError("failed", `it was restored, but not started: ${wrong.join(", ")}`);
+}
+
+/** What marks the guest as this run's. */
+function markOf({ kind, vmid }: GuestId, result: TestedGuest, { runId, workDir }: TestContext) {
+  return markValues({ run: runId, workDir: workDir.path }, kind, result.vmid ?? vmid);
 }
 
 const secondsSince = (begin: Date, now: () => Date): number => (now().getTime() - begin.getTime()) / 1000;

@@ -3,6 +3,7 @@ import { type Guest, guestLabel } from "../core/guest.ts";
 import { mapBounded } from "../core/map_bounded.ts";
 import { removeBackupLock } from "../proxmox/backup_lock.ts";
 import { listGuests } from "../proxmox/cluster.ts";
+import { leftGuests } from "../proxmox/left_guests.ts";
 import { findWorkDirs, type FoundWorkDir, removeWorkDir } from "../proxmox/leftovers.ts";
 import type { Nodes } from "../proxmox/nodes.ts";
 import { findPartFiles, removePart, type UnfinishedDump, unfinishedDumps } from "../store/leftovers.ts";
@@ -61,7 +62,7 @@ export async function findLeftovers(nodes: Nodes, wish: CleanupWish): Promise<Le
       return { name, dirs: [] };
     }
   });
-  addDirectories(found, nodes, looks);
+  await addDirectories(found, nodes, looks);
   await addTestGuests(found, nodes);
   if (wish.unlock) await addLocks(found, nodes, looks, wish.store);
   return found;
@@ -104,7 +105,11 @@ interface Look {
 }
 
 /** The same directory may be seen from several nodes: one that says it is in use is enough. */
-function addDirectories({ leftovers, staying }: Leftovers, nodes: Nodes, looks: readonly Look[]): void {
+async function addDirectories(
+  { leftovers, staying }: Leftovers,
+  nodes: Nodes,
+  looks: readonly Look[],
+): Promise<void> {
   const inUse = new Map(
     looks.flatMap(({ name, dirs }) =>
       dirs.filter(({ state }) => state === "in-use").map(({ path, reason }) =>
@@ -120,38 +125,26 @@ function addDirectories({ leftovers, staying }: Leftovers, nodes: Nodes, looks: 
         : undefined;
       const reason = dir.reason ?? elsewhere;
       if (reason !== undefined) staying.push({ node: name, what: dir.path, reason });
-      else leftovers.push(directoryLeftover(nodes, name, dir));
+      else leftovers.push(await directoryLeftover(nodes, name, dir));
     }
   }
 }
 
-function directoryLeftover(nodes: Nodes, node: string, dir: FoundWorkDir): Leftover {
-  const { path, bytes, foreign, restart, unfinished } = dir;
+async function directoryLeftover(nodes: Nodes, name: string, dir: FoundWorkDir): Promise<Leftover> {
+  const { path, bytes, foreign } = dir;
+  const node = await nodes.node(name);
   const texts = ["left over by a run that was killed"];
   if (foreign.length > 0) {
-    texts.push(`${foreign.map((name) => `"${name}"`).join(", ")} in it was made by no run and stays`);
+    texts.push(`${foreign.map((entry) => `"${entry}"`).join(", ")} in it was made by no run and stays`);
   }
-  if (restart) {
-    const tool = restart.kind === "qemu" ? "qm" : "pct";
-    texts.push(
-      `${guestLabel(restart)} was stopped for its restore; look at it, "${tool} start ${restart.vmid}"`,
-    );
-  }
-  if (unfinished) {
-    const tool = unfinished.kind === "qemu" ? "qm" : "pct";
-    texts.push(
-      `${
-        guestLabel(unfinished)
-      } was being restored: unless it is whole, "${tool} destroy ${unfinished.vmid}"`,
-    );
-  }
+  for (const { text, remedy } of await leftGuests(node, dir)) texts.push(`${text}: ${remedy}`);
   return {
     kind: "directory",
-    node,
+    node: name,
     what: path,
     text: texts.join("; "),
     bytes,
-    remove: async () => (await removeWorkDir(await nodes.node(node), path)).reason,
+    remove: async () => (await removeWorkDir(node, path)).reason,
   };
 }
 

@@ -5,9 +5,9 @@ import type { StoredArchive } from "../core/sink.ts";
 import {
   type ArchiveRecord,
   archiveRecordSchema,
+  homeOf,
   type Manifest,
   manifestSchema,
-  releaseOf,
   type Report,
   reportSchema,
 } from "../core/snapshot.ts";
@@ -147,8 +147,7 @@ export async function readSnapshot(path: string): Promise<ListedSnapshot> {
   const report = names.includes(REPORT) ? await read(REPORT, reportSchema) : undefined;
   for (const archive of archives) {
     archive.snapshot = id;
-    const release = manifest && archive.vmid !== undefined ? releaseOf(manifest, archive.vmid) : undefined;
-    if (release !== undefined) archive.release = release;
+    if (manifest && archive.vmid !== undefined) Object.assign(archive, homeOf(manifest, archive.vmid));
     const record = names.includes(archive.name + RECORD)
       ? await read(archive.name + RECORD, archiveRecordSchema)
       : undefined;

@@ -1,6 +1,7 @@
 // deno-lint-ignore-file no-sync-fn-in-async-fn -- nothing else runs meanwhile
 import assert from "node:assert/strict";
 import { needs } from "../needs.ts";
+import { run } from "../pve/test_tools.ts";
 import { type Bed, makeBed } from "./harness.ts";
 import { killTree } from "./kill_tree.ts";
 
@@ -62,6 +63,26 @@ async function makeKilledBed(): Promise<Bed> {
   Deno.writeTextFileSync(`${bed.node.dumpDir}/vzdump-qemu-101-2025_01_31-12_00_00.vma`, "the user's");
   Deno.writeTextFileSync(`${bed.store}/vzdump-qemu-101-2025_01_31-12_00_00.vma.part`, "the user's");
   return bed;
+}
+
+/** Kills the restore of a guest with all its processes, once it has destroyed what stood there. */
+async function killRestore(bed: Bed, vmid: number): Promise<void> {
+  bed.node.fault(vmid, { restoreHangs: "after-destroy" });
+  const { child, finished } = await bed.start([
+    "restore",
+    "--from",
+    bed.store,
+    "--vmid",
+    `${vmid}`,
+    "--force",
+  ]);
+  await eventually("its restore hangs", () => {
+    const config = bed.node.guest(vmid)?.config;
+    return bed.node.processes().length > 0 && config !== undefined && !config.includes("scsi0:");
+  });
+  await killTree(child.pid);
+  await finished;
+  bed.node.fault(vmid, {});
 }
 
 test("cleanup shows what a killed backup left and removes nothing unless told to", async () => {
@@ -157,8 +178,41 @@ test("cleanup removes the archive of a killed restore, and tells of the guest th
   assert.ok(pathsBelow(`${bed.node.dumpDir}/${name}`).some((path) => /vzdump-qemu-101-.*\.vma/.test(path)));
   const { status, stdout, stderr } = await cleanup(bed, "--yes");
   assert.equal(status, 0, stderr);
-  assert.match(stdout, /VM 101 was stopped for its restore; look at it, "qm start 101"/);
+  assert.match(
+    stdout,
+    /VM 101 was being replaced .*: it is locked \(create\): "qm unlock 101", then look at it/,
+  );
   assert.deepEqual(bed.leftovers(), []);
+});
+
+test("cleanup tells of a guest whose restore was killed in the middle, and how it comes back", async () => {
+  await using bed = await makeBed({ guests: [{ vmid: 101 }, { vmid: 102, status: "stopped" }] });
+  assert.equal((await bed.run(["backup", "--all", "--to", bed.store])).status, 0);
+  bed.node.destroyGuest(102);
+  for (const vmid of [101, 102]) await killRestore(bed, vmid);
+  const said = (await cleanup(bed)).stdout;
+  assert.match(
+    said,
+    /VM 101 was being replaced when its restore was cut off: it is locked \(create\) and has no disks/,
+  );
+  assert.match(
+    said,
+    /: "qm unlock 101", then restore it again; the configuration that it had is in that run's report/,
+  );
+  assert.match(
+    said,
+    /VM 102 was being restored .*: "qm unlock 102 && qm destroy 102", then restore it again/,
+  );
+  const doctor = await bed.run(["doctor", "--dump-dir", bed.node.dumpDir]);
+  assert.match(doctor.stdout, /VM 101 was being replaced .*"qm unlock 101"/s);
+  assert.equal((await cleanup(bed, "--yes")).status, 0);
+  assert.deepEqual(bed.leftovers(), []);
+  // What it says works.
+  for (const args of [["unlock", "101"], ["unlock", "102"], ["destroy", "102"]]) {
+    assert.equal((await run(bed.node, "qm", args)).code, 0);
+  }
+  const again = await bed.run(["restore", "--from", bed.store, "--all", "--force"]);
+  assert.equal(again.status, 0, again.stderr);
 });
 
 test("a backup says what a killed run left, and goes on", async () => {

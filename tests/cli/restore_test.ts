@@ -124,6 +124,19 @@ Deno.test("restore --newid gives another vmid, new MAC addresses beside the orig
   }
 });
 
+Deno.test("restore puts a guest that is gone back into the pool it was in", async () => {
+  await using bed = await makeBackedUpBed([{ ...VM, pool: "prod" }]);
+  bed.node.destroyGuest(101);
+  const { status, stderr } = await bed.run(["restore", "--from", bed.store, "--all"]);
+  assert.equal(status, 0, stderr);
+  assert.equal(bed.node.guest(101)?.pool, "prod");
+  bed.node.destroyGuest(101);
+  bed.node.change((state) => void (state.pools = {}));
+  const without = await bed.run(["restore", "--from", bed.store, "--all"]);
+  assert.equal(without.status, 0, without.stderr);
+  assert.match(without.stderr, /Guest 101: it was in pool "prod", which does not exist here/);
+});
+
 Deno.test("restore refuses what a replace would destroy and the archive does not hold", async () => {
   await using bed = await makeBackedUpBed([
     { ...VM, sections: "[before]\ncores: 1\nsnaptime: 1700000000\n", config: { parent: "before" } },

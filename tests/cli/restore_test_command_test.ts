@@ -114,6 +114,27 @@ Deno.test("restore-test interrupted while it waits removes its guest and exits 1
   assertUntouched(bed, before);
 });
 
+Deno.test("cleanup removes the guest of a restore test that was killed while its restore tool ran", async () => {
+  for (const guest of [VM, CT]) {
+    await using bed = await makeBackedUpBed([guest]);
+    const before = bed.node.state().guests;
+    bed.node.fault(100, { restoreMs: 1500 });
+    const args = ["restore-test", "--from", bed.store, "--dump-dir", bed.node.dumpDir, "--all"];
+    const { child, finished } = await bed.start(args);
+    await until(() => bed.node.guest(100) !== undefined);
+    child.kill("SIGKILL");
+    await finished;
+    // The tool is left to finish, and what it made is known for what it is.
+    await until(() => bed.leftovers().length === 0);
+    const { entries } = bed.node.guest(100)!;
+    assert.equal(entries.name ?? entries.hostname, `restore-test-${guest.vmid}`);
+    assert.equal(bed.node.guest(100)?.status, "stopped");
+    const { status, stdout } = await bed.run(["cleanup", "--yes", "--dump-dir", bed.node.dumpDir]);
+    assert.equal(status, 0, stdout);
+    assertUntouched(bed, before);
+  }
+});
+
 Deno.test("cleanup removes the guest of a restore test that was killed, and no guest of one that runs", async () => {
   await using bed = await makeBackedUpBed([VM]);
   bed.node.fault(100, { silent: true });

@@ -76,6 +76,7 @@ class ContainerRestoration {
   async #fault(at: "before-destroy" | "after-destroy"): Promise<void> {
     const faults = faultsOf(readState(this.job.dir), this.data.vmid);
     if (faults.restoreHangs === at) await this.job.pause(2 ** 31 - 1);
+    if (at === "after-destroy" && faults.restoreMs) await this.job.pause(faults.restoreMs);
     const reason = at === "before-destroy"
       ? faults.restoreFailsBeforeDestroy
       : faults.restoreFailsAfterDestroy;

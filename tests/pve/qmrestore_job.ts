@@ -67,6 +67,7 @@ class VmRestoration {
   async #hang(at: "before-destroy" | "after-destroy"): Promise<void> {
     const faults = this.#faults;
     if (faults.restoreHangs === at) await this.job.pause(2 ** 31 - 1);
+    if (at === "after-destroy" && faults.restoreMs) await this.job.pause(faults.restoreMs);
     const reason = at === "before-destroy"
       ? faults.restoreFailsBeforeDestroy
       : faults.restoreFailsAfterDestroy;

@@ -111,6 +111,8 @@ export interface Faults {
   restoreFailsAfterDestroy?: string;
   /** A restore hangs at that point until it is signalled. */
   restoreHangs?: "before-destroy" | "after-destroy";
+  /** Milliseconds that a restore takes longer, once it has destroyed what stood there. */
+  restoreMs?: number;
   /** A clone of the guest fails after its volumes were made. */
   cloneFails?: string;
   /** Milliseconds a clone takes. */

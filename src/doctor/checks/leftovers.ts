@@ -1,6 +1,8 @@
 import { guestLabel } from "../../core/guest.ts";
 import { sizeText } from "../../core/units.ts";
 import { isVzdumpRunning } from "../../proxmox/backup_lock.ts";
+import type { ProxmoxNode } from "../../proxmox/cluster.ts";
+import { leftGuests } from "../../proxmox/left_guests.ts";
 import { findWorkDirs, type FoundWorkDir } from "../../proxmox/leftovers.ts";
 import type { NodeCheck, Patient } from "../check.ts";
 import { fine, note, type Sighting, warning } from "../finding.ts";
@@ -54,35 +56,21 @@ export const staging: NodeCheck = {
   name: "staging",
   async look({ node, dumpDir }) {
     const found = await findWorkDirs(node, dumpDir);
-    const seen = found.flatMap(workDirSightings);
+    const seen: Sighting[] = [];
+    for (const dir of found) seen.push(...await workDirSightings(node, dir));
     return seen.length > 0 ? seen : [fine("nothing is left over from earlier runs")];
   },
 };
 
-function workDirSightings({ path, state, reason, bytes, restart, unfinished }: FoundWorkDir): Sighting[] {
+async function workDirSightings(node: ProxmoxNode, dir: FoundWorkDir): Promise<Sighting[]> {
+  const { path, state, reason, bytes } = dir;
   if (state === "in-use") return [note(`"${path}" is in use: ${reason}`)];
   if (state === "kept") {
     return [
       note(`"${path}" takes ${sizeText(bytes)}: ${reason}`, "remove it by hand when you are done with it"),
     ];
   }
-  const seen = [
-    warning(
-      `"${path}" takes ${sizeText(bytes)}, left over by a run that was killed`,
-      'run "plakar-proxmox cleanup"',
-    ),
-  ];
-  if (restart) {
-    const tool = restart.kind === "qemu" ? "qm" : "pct";
-    const text = `${
-      guestLabel(restart)
-    } was stopped for a restore whose run was killed before it was started again`;
-    seen.push(warning(text, `look at it, then run "${tool} start ${restart.vmid}"`));
-  }
-  if (unfinished) {
-    const tool = unfinished.kind === "qemu" ? "qm" : "pct";
-    const text = `${guestLabel(unfinished)} was being restored by a run that was killed`;
-    seen.push(warning(text, `look at it, and unless it is whole run "${tool} destroy ${unfinished.vmid}"`));
-  }
-  return seen;
+  const text = `"${path}" takes ${sizeText(bytes)}, left over by a run that was killed`;
+  const guests = (await leftGuests(node, dir)).map((guest) => warning(guest.text, guest.remedy));
+  return [warning(text, 'run "plakar-proxmox cleanup"'), ...guests];
 }

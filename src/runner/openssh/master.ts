@@ -2,7 +2,7 @@ import { messageOf, UserError } from "../../core/errors.ts";
 import { LogTail } from "../log_tail.ts";
 import type { Channel, Channels } from "../remote/channel.ts";
 import { ChildChannels } from "../remote/child_channel.ts";
-import { quoteWords } from "../remote/command_line.ts";
+import { quoteWords } from "../../core/shell_words.ts";
 import { complaint } from "./complaint.ts";
 import { ENVIRONMENT, fileValue, settingArgs } from "./settings.ts";
 

@@ -16,8 +16,3 @@ export function programLine(program: string): Uint8Array<ArrayBuffer> {
   if (program.includes("\0")) throw new TypeError("Cannot hand over a program with a NUL character");
   return new TextEncoder().encode(`${new TextEncoder().encode(program).toBase64()}\n`);
 }
-
-/** `words` as sh reads them back, whatever they hold. */
-export function quoteWords(words: readonly string[]): string {
-  return words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-}

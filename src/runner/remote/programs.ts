@@ -13,7 +13,7 @@
 
 import { FEED_JOB, INPUT_FD } from "../feed_guard.ts";
 import { DIR_GUARD, intoLog, READ_JOB } from "../guard.ts";
-import { quoteWords } from "./command_line.ts";
+import { quoteWords } from "../../core/shell_words.ts";
 
 /** What a program gets besides its text. */
 export interface Program {

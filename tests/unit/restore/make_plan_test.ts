@@ -204,6 +204,18 @@ for (const kind of KINDS) {
     assert.deepEqual([allowed.destroys.length, allowed.refusals], [2, []]);
   });
 
+  Deno.test(`planRestores() puts a new ${kind} guest back into its pool, if that still exists`, () => {
+    const of = (pool: string, ...there: Parameters<typeof around>) =>
+      planOf(wish(kind, { archive: { ...wish(kind).archive, pool } }), around(...there));
+    const back = of("prod/web");
+    assert.deepEqual([back.pool, back.warnings, back.refusals], ["prod/web", [], []]);
+    const lost = of("gone");
+    assert.deepEqual([lost.pool, lost.refusals], [undefined, []]);
+    assert.match(lost.warnings.join(), /it was in pool "gone", which does not exist here/);
+    // One that is replaced stays in the pool it is in now.
+    assert.equal(of("prod", { standing: [standing(kind)] }).pool, undefined);
+  });
+
   Deno.test(`planRestores() puts a ${kind} guest into a pool that exists, nested or not`, () => {
     for (const pool of ["prod", "prod/web"]) {
       const plan = planOf(wish(kind), around(), { pool });

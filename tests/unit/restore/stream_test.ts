@@ -121,7 +121,8 @@ for (const guest of [VM, CT]) {
   Deno.test(`restore() removes a streamed ${label} that is whole but not what was recorded`, async () => {
     const { sim, entry, exit } = await streamed({ guest, sha256: () => "0".repeat(64) });
     await using _ = sim;
-    assert.equal(exit, 255);
+    // tar takes the end mark for the end, and may be done before it is killed.
+    if (guest === VM) assert.equal(exit, 255);
     assert.match(entry.error ?? "", /has sha256 .* was recorded/);
     assert.deepEqual([entry.damaged, sim.guest(900), volumesOf(sim, 900)], [true, undefined, []]);
   });
@@ -171,7 +172,7 @@ for (const guest of [VM, CT]) {
       assert.deepEqual([sim.guest(900), volumesOf(sim, 900)], [undefined, []]);
       assert.match(
         saved[0]?.guests[0]?.error ?? "",
-        /was cut off: what is there under its vmid is not whole/,
+        /was cut off: whether what stands there is whole is not known/,
       );
     }
   });

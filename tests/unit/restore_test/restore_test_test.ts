@@ -137,7 +137,7 @@ Deno.test("testRestores() refuses a VM before anything is begun when memory or s
 });
 
 Deno.test("testRestores() does not start what was changed behind its back, and leaves what it does not know", async () => {
-  // 1. Somebody sets a network card between the edit and the look at it.
+  // 1. Somebody locks it before it is made harmless.
   await tested({
     listen: (event, sim) => {
       if (event.type === "phase" && event.text.startsWith("taking off")) sim.setLock(100, "backup");
@@ -145,9 +145,8 @@ Deno.test("testRestores() does not start what was changed behind its back, and l
   }, ({ guest, verbs, sim }) => {
     assert.equal(guest.outcome, "failed");
     assert.ok(!verbs.includes("start"), verbs.join(" "));
-    // It carries no mark: it is told of, not removed.
     assert.ok(sim.guest(100));
-    assert.match(guest.left ?? "", /does not carry the mark.*qm stop 100; qm destroy 100/);
+    assert.match(guest.left ?? "", /VM is locked \(backup\).*qm stop 100; qm destroy 100/);
   });
   // 2. Another guest takes the vmid while the test runs.
   await tested({

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { finishGuardArgs, readGuardArgs } from "../../../src/runner/guard.ts";
-import { onPath } from "../../needs.ts";
+import { needs } from "../../needs.ts";
 
 // The guard must run under whatever `sh` a node has.
 const SHELLS = ["dash", "bash"];
@@ -49,7 +49,7 @@ const LIMITS = { grace: 1000, patience: 2000 };
 
 for (const shell of SHELLS) {
   const test = (what: string, fn: () => Promise<void>) =>
-    Deno.test({ name: `guard under ${shell} ${what}`, ignore: !onPath(shell), fn });
+    Deno.test({ name: `guard under ${shell} ${what}`, fn, ...needs(shell) });
   const read = (script: string) => (log: string) => readGuardArgs(log, LIMITS, ["/bin/sh", "-c", script]);
 
   test("passes stdout, log and status apart", async () => {

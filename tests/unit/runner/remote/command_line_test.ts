@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { commandLine, programLine, quoteWords } from "../../../../src/runner/remote/command_line.ts";
-import { onPath } from "../../../needs.ts";
+import { quoteWords } from "../../../../src/core/shell_words.ts";
+import { commandLine, programLine } from "../../../../src/runner/remote/command_line.ts";
+import { needs } from "../../../needs.ts";
 
 /** What `shell` says when it is given the command line and `program` on stdin, then `rest`. */
 async function runBy(shell: string, program: string, rest = ""): Promise<string> {
@@ -38,7 +39,7 @@ function words(count: number): string[] {
 for (const shell of ["sh", "dash", "bash", "zsh", "mksh", "csh", "tcsh", "fish"]) {
   Deno.test({
     name: `commandLine() brings any words unchanged through ${shell} as login shell`,
-    ignore: !onPath(shell),
+    ...needs(shell),
     async fn() {
       const sent = ["", "-n", "--", "'", "$(id)", ...words(300)];
       const printed = await runBy(shell, `set -- ${quoteWords(sent)}\nprintf '%s\\0' "$@"`);
