@@ -30,7 +30,12 @@ Deno.test({
     assert.equal(bed.node.sha256(101, "scsi0"), before);
     assert.equal(bed.node.guest(105)?.entries.unprivileged, "1");
     assert.deepEqual(toolCalls(bed).map(({ argv }) => argv.includes("-")), [true, true]);
-    assert.match(said.stderr, /Guest 101 was in pool "prod".*pvesh set \/pools\/prod --vms 101/);
+    assert.equal(bed.node.guest(101)?.pool, "prod");
+    // Of a guest's directory alone, the pool comes behind the stream.
+    bed.node.destroyGuest(101);
+    const alone = await bed.restore(`${id}:/backup/qemu/101_web`, "restore_method=stream");
+    assert.equal(alone.status, 0, describe(alone));
+    assert.match(alone.stderr, /Guest 101 was in pool "prod".*pvesh set \/pools\/prod --vms 101/);
     assert.ok(isTidy(bed), untidiness(bed));
   },
 });
