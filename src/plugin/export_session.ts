@@ -1,47 +1,30 @@
 import { parseGuestConfig } from "../archive/guest_config.ts";
 import type { ArchiveName } from "../archive/names.ts";
-import { type ArchiveContents, ArchiveDamage } from "../archive/contents.ts";
-import type { ByteSource } from "../core/bytes.ts";
+import { ArchiveDamage } from "../archive/contents.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import type { StoredArchive } from "../core/sink.ts";
 import { FORM_VERSION, homeOf, type Manifest, manifestSchema, reportSchema } from "../core/snapshot.ts";
 import { listGuests, type ProxmoxNode } from "../proxmox/cluster.ts";
 import { type Nodes, requireNode } from "../proxmox/nodes.ts";
-import { openWorkDir, pruningStorage, type WorkDir } from "../proxmox/work_dir.ts";
-import { targetNode } from "../restore/make_plan.ts";
+import { openWorkDir, pruningStorage } from "../proxmox/work_dir.ts";
 import { afterwords, emptyEntry, refusalSentences, type RestoreReport } from "../restore/report.ts";
 import { readHead } from "../restore/peek.ts";
 import { restoreStaged, stagedName } from "../restore/restore_guest.ts";
 import { stageArchive, stageFailure, storagesToWrite } from "../restore/stage.ts";
 import { streamGuest } from "../restore/stream_guest.ts";
-import { freeVmids, targetOf, targetRule } from "../restore/targets.ts";
+import { freeVmids, targetNode, targetOf, targetRule } from "../restore/targets.ts";
 import { decoderTools } from "../setup/decoders.ts";
 import { thisMachine } from "../setup/local_node.ts";
 import { openNodes } from "../setup/reach.ts";
 import { reportPath, saveReport } from "../setup/restore_reports.ts";
 import { planOnNodes } from "../setup/restore_setup.ts";
 import { newRunId } from "../setup/run_id.ts";
+import type { ArrivedArchive } from "./arrived.ts";
 import type { PluginContext } from "./context.ts";
 import type { GivenExporterOptions } from "./options.ts";
-import type { Record } from "./proto/connectors_pb.ts";
 import { testArrived } from "./test_arrived.ts";
 import type { IncomingFile } from "./incoming_files.ts";
 import type { PlannedRestore } from "../restore/plan.ts";
-
-/** An archive that has arrived whole and waits for what stands beside it, or of which only the beginning is here. */
-export interface ArrivedArchive {
-  record: Record;
-  archive: StoredArchive;
-  contents: Pick<ArchiveContents, "compression" | "config" | "disks">;
-  /** The node it was brought to: where its target lives, or will. */
-  node: ProxmoxNode;
-  workDir: WorkDir;
-  /** Where it lies on the node, in `workDir`. */
-  path: string;
-  target: number | undefined;
-  /** All of the archive, where it is to be restored while it comes: before anything else is asked for. */
-  stream?: ByteSource;
-}
 
 /**
  * One run of the exporter: archives are staged, checked and restored one after the other, each on the node where its

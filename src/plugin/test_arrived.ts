@@ -5,8 +5,8 @@ import { restoreStaged } from "../restore/restore_guest.ts";
 import { emptyResult, isUsable, resultLine } from "../restore_test/report.ts";
 import { asTest } from "../restore_test/restore_test.ts";
 import { testGuest } from "../restore_test/test_guest.ts";
+import type { ArrivedArchive } from "./arrived.ts";
 import type { PluginContext } from "./context.ts";
-import type { ArrivedArchive } from "./export_session.ts";
 import type { GivenExporterOptions } from "./options.ts";
 
 /**

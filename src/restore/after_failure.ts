@@ -5,8 +5,7 @@ import type { ProxmoxNode } from "../proxmox/cluster.ts";
 import { haService, requestHa } from "../proxmox/ha.ts";
 import type { PlannedRestore, Standing } from "./plan.ts";
 import type { RestoredGuest } from "./report.ts";
-import { findTarget, isIntact, labelOf } from "./standing.ts";
-import { lookAt } from "./survey.ts";
+import { findTarget, isIntact, labelOf, lookAt } from "./standing.ts";
 
 /**
  * Leaves things as good as can be after a failed restore, and says in a clause how they are.

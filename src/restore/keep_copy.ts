@@ -1,20 +1,12 @@
-import { ctVolumes, type GuestVolume, vmDisks } from "../archive/guest_volumes.ts";
-import type { ConfigValues } from "../archive/guest_config.ts";
 import { UserError } from "../core/errors.ts";
-import { type GuestKind, guestLabel } from "../core/guest.ts";
+import { guestLabel } from "../core/guest.ts";
 import { cloneGuest, startNotAtBoot } from "../proxmox/clone.ts";
 import { listGuests } from "../proxmox/cluster.ts";
+import type { ReplaceContext } from "./context.ts";
 import type { PlannedRestore, Standing } from "./plan.ts";
+import { copiedVolumes } from "./plan_copy.ts";
 import type { RestoredGuest } from "./report.ts";
-import type { ReplaceContext } from "./restore_guest.ts";
-import { findTarget, isIntact, labelOf } from "./standing.ts";
-import { lookAt } from "./survey.ts";
-
-/** The volumes that a full clone copies: all but CD-ROMs and what is attached to nothing. */
-export function copiedVolumes(kind: GuestKind, config: ConfigValues): GuestVolume[] {
-  const volumes = kind === "qemu" ? vmDisks(config) : ctVolumes(config);
-  return volumes.filter(({ type }) => type !== "cdrom" && type !== "unused" && type !== "cloudinit");
-}
+import { findTarget, isIntact, labelOf, lookAt } from "./standing.ts";
 
 /**
  * Copies the stopped guest that is about to be replaced, and proves that the copy is there with every volume.

@@ -3,8 +3,7 @@ import { readableWord } from "../core/shell_words.ts";
 import type { ProxmoxNode } from "../proxmox/cluster.ts";
 import type { PlannedRestore } from "./plan.ts";
 import type { RestoredGuest } from "./report.ts";
-import { findTarget } from "./standing.ts";
-import { lookAt } from "./survey.ts";
+import { findTarget, lookAt } from "./standing.ts";
 
 /**
  * Writes down how the disks that the archive does not hold are attached again: qmrestore keeps them as `unusedN`,

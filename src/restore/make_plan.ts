@@ -7,6 +7,7 @@ import { planMethod } from "./plan_method.ts";
 import { refuseLinkedClones, warnOfAge, warnOfSharing } from "./plan_neighbours.ts";
 import { planSpace } from "./plan_space.ts";
 import { planStorage, refuseUnknownDisks } from "./plan_storage.ts";
+import { targetNode } from "./targets.ts";
 import type { PlannedRestore, RestoreSettings, RestoreWish, Standing, Surroundings } from "./plan.ts";
 
 /**
@@ -79,15 +80,6 @@ function planOne(wish: RestoreWish, around: Surroundings, settings: RestoreSetti
   warnOfSharing(plan, wish, around, originalOf(wish, around));
   if (standing) planReplace(plan, standing, wish, around, settings);
   return plan;
-}
-
-/** A guest is restored where it stands: its disks are there, and the tools of another node do not know it. */
-export function targetNode(
-  standing: { guest: { node: string } } | undefined,
-  around: { node: string },
-  settings: Pick<RestoreSettings, "node">,
-): string {
-  return standing?.guest.node ?? settings.node ?? around.node;
 }
 
 function isSame(wish: RestoreWish, standing: Standing): boolean {

@@ -1,6 +1,14 @@
+import type { ConfigValues } from "../archive/guest_config.ts";
+import { ctVolumes, type GuestVolume, vmDisks } from "../archive/guest_volumes.ts";
+import type { GuestKind } from "../core/guest.ts";
 import { sizeText } from "../core/units.ts";
-import { copiedVolumes } from "./keep_copy.ts";
 import type { PlannedRestore, Standing, Surroundings } from "./plan.ts";
+
+/** The volumes that a full clone copies: all but CD-ROMs and what is attached to nothing. */
+export function copiedVolumes(kind: GuestKind, config: ConfigValues): GuestVolume[] {
+  const volumes = kind === "qemu" ? vmDisks(config) : ctVolumes(config);
+  return volumes.filter(({ type }) => type !== "cdrom" && type !== "unused" && type !== "cloudinit");
+}
 
 /** Plans a full copy of each guest that is to be replaced. */
 export function planCopies(plans: readonly PlannedRestore[], around: Surroundings): void {

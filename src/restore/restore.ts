@@ -11,7 +11,8 @@ import {
   type RestoredGuest,
   type RestoreReport,
 } from "./report.ts";
-import { requireShortPath, type RestoreContext, restoreGuest } from "./restore_guest.ts";
+import type { RestoreContext } from "./context.ts";
+import { requireShortPath, restoreGuest } from "./restore_guest.ts";
 import { labelOf } from "./standing.ts";
 import { streamGuest } from "./stream_guest.ts";
 

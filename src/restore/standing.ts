@@ -2,6 +2,9 @@ import { ctVolumes, vmDisks } from "../archive/guest_volumes.ts";
 import type { Guest } from "../core/guest.ts";
 import { guestLabel } from "../core/guest.ts";
 import { listGuests, type ProxmoxNode } from "../proxmox/cluster.ts";
+import { guestStatus } from "../proxmox/guest_control.ts";
+import { readGuest } from "../proxmox/guest_record.ts";
+import { haRequest } from "../proxmox/ha.ts";
 import type { PlannedRestore, Standing } from "./plan.ts";
 
 /** `VM 101`: the target of a plan. */
@@ -10,6 +13,16 @@ export const labelOf = ({ target, kind }: PlannedRestore): string => guestLabel(
 /** What stands under the target's vmid on this node now, if anything. */
 export async function findTarget(plan: PlannedRestore, node: ProxmoxNode): Promise<Guest | undefined> {
   return (await listGuests(node)).find((guest) => guest.vmid === plan.target && guest.node === node.name);
+}
+
+/** Looks at one guest: its state from the guest itself where it is on this node, its configuration anywhere. */
+export async function lookAt(node: ProxmoxNode, guest: Guest): Promise<Standing> {
+  const [status, record, ha] = await Promise.all([
+    guest.node === node.name ? guestStatus(node, guest) : guest.status,
+    readGuest(node, guest),
+    haRequest(node, guest),
+  ]);
+  return { guest, status, ...record, ...(ha === undefined ? {} : { ha }) };
 }
 
 /** Whether nothing in the guest's configuration and snapshots has changed, and nothing that HA is to do with it. */

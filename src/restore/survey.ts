@@ -5,16 +5,13 @@ import type { Guest } from "../core/guest.ts";
 import { mapBounded } from "../core/map_bounded.ts";
 import type { SnapshotSource, StoredArchive } from "../core/sink.ts";
 import { listGuests, listPools, listStorages, type ProxmoxNode, type Storage } from "../proxmox/cluster.ts";
-import { guestStatus } from "../proxmox/guest_control.ts";
-import { readGuest } from "../proxmox/guest_record.ts";
-import { haRequest } from "../proxmox/ha.ts";
 import type { Nodes } from "../proxmox/nodes.ts";
 import { usableSpace } from "../core/space.ts";
-import { targetNode } from "./make_plan.ts";
 import { peekArchive } from "./peek.ts";
 import type { RestoreSettings, RestoreWish, Standing, Surroundings } from "./plan.ts";
+import { lookAt } from "./standing.ts";
 import { lookBeyond } from "./survey_cluster.ts";
-import { chooseTargets, type TargetRule } from "./targets.ts";
+import { chooseTargets, targetNode, type TargetRule } from "./targets.ts";
 
 /** Questions asked of nodes at a time. */
 const AT_ONCE = 4;
@@ -109,13 +106,3 @@ export async function survey(
 
 /** A guest of which no more is known than what the cluster lists. */
 const asListed = (guest: Guest): Standing => ({ guest, status: guest.status, config: {}, snapshots: [] });
-
-/** Looks at one guest: its state from the guest itself where it is on this node, its configuration anywhere. */
-export async function lookAt(node: ProxmoxNode, guest: Guest): Promise<Standing> {
-  const [status, record, ha] = await Promise.all([
-    guest.node === node.name ? guestStatus(node, guest) : guest.status,
-    readGuest(node, guest),
-    haRequest(node, guest),
-  ]);
-  return { guest, status, ...record, ...(ha === undefined ? {} : { ha }) };
-}

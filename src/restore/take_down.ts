@@ -4,7 +4,7 @@ import { stopGuest } from "../proxmox/guest_control.ts";
 import { keepCopy } from "./keep_copy.ts";
 import type { PlannedRestore, Standing } from "./plan.ts";
 import type { RestoredGuest } from "./report.ts";
-import type { ReplaceContext } from "./restore_guest.ts";
+import type { ReplaceContext } from "./context.ts";
 
 /**
  * Stops the guest that is to be replaced, for the HA manager too, and copies it if that is planned. Nothing of it is

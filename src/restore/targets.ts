@@ -1,6 +1,7 @@
 import { UserError } from "../core/errors.ts";
 import type { StoredArchive } from "../core/sink.ts";
 import { listGuests, nextFreeVmid, type ProxmoxNode } from "../proxmox/cluster.ts";
+import type { RestoreSettings } from "./plan.ts";
 
 /** Under which vmids archives are restored: one, free ones, or their own plus a number. Absent: their own. */
 export type TargetRule = number | "next" | { offset: number };
@@ -71,4 +72,13 @@ export async function freeVmids(
     if (!taken.has(vmid)) free.push(vmid);
   }
   return free;
+}
+
+/** A guest is restored where it stands: its disks are there, and the tools of another node do not know it. */
+export function targetNode(
+  standing: { guest: { node: string } } | undefined,
+  around: { node: string },
+  settings: Pick<RestoreSettings, "node">,
+): string {
+  return standing?.guest.node ?? settings.node ?? around.node;
 }

@@ -1,5 +1,6 @@
 import type { FramedBuffer } from "../http2/framed_buffer.ts";
-import { ErrorCode, type HeaderField, type ServerStream } from "../http2/stream.ts";
+import { ErrorCode } from "../http2/errors.ts";
+import type { HeaderField, ServerStream } from "../http2/stream.ts";
 import { encodeEnvelope, EnvelopeDecoder } from "./envelope.ts";
 import { GrpcError, Status, statusFields } from "./status.ts";
 import { unlessAborted } from "./timeout.ts";

@@ -1,5 +1,6 @@
 import { messageOf } from "../../core/errors.ts";
-import { ErrorCode, type ServerStream } from "../http2/stream.ts";
+import { ErrorCode } from "../http2/errors.ts";
+import type { ServerStream } from "../http2/stream.ts";
 import { endStream, ServerCall } from "./call.ts";
 import type { Method } from "./methods.ts";
 import { fieldOf, refuseNonGrpc } from "./request.ts";

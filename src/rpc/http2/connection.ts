@@ -1,4 +1,4 @@
-import { ConnectionError, StreamAborted, StreamError } from "./errors.ts";
+import { ConnectionError, ErrorCode, StreamAborted, StreamError } from "./errors.ts";
 import { DEFAULT_WINDOW, ReceiveWindow } from "./flow.ts";
 import { FrameDecoder } from "./frame_decoder.ts";
 import { FrameReceiver, type ReceiverHost } from "./frame_receiver.ts";
@@ -15,7 +15,7 @@ import { Output } from "./output.ts";
 import type { SendQueue } from "./send_queue.ts";
 import { Stream, type StreamHost } from "./server_stream.ts";
 import { SettingId } from "./settings.ts";
-import { ErrorCode, type HeaderField, type ServerStream } from "./stream.ts";
+import type { HeaderField, ServerStream } from "./stream.ts";
 import { type Ending, StreamTable } from "./stream_table.ts";
 import { BlockPool, type Wire } from "./wire.ts";
 

@@ -1,4 +1,4 @@
-import { ConnectionError } from "./errors.ts";
+import { ConnectionError, ErrorCode } from "./errors.ts";
 import {
   CLIENT_PREFACE,
   Flag,
@@ -9,7 +9,6 @@ import {
   MAX_FRAME_PAYLOAD,
   readFrameHeader,
 } from "./frames.ts";
-import { ErrorCode } from "./stream.ts";
 
 /**
  * Cuts what a client sends into frames: its preface first, then frame by frame.

@@ -1,4 +1,4 @@
-import { ConnectionError, StreamAborted, StreamError } from "./errors.ts";
+import { ConnectionError, ErrorCode, StreamAborted, StreamError } from "./errors.ts";
 import { DEFAULT_WINDOW, type ReceiveWindow } from "./flow.ts";
 import {
   Flag,
@@ -16,7 +16,7 @@ import { Cost, MAX_HEADER_LIST, type Patience } from "./limits.ts";
 import type { Output } from "./output.ts";
 import { bodilessFault, requestFault, trailersFault } from "./request.ts";
 import { parseSettings, SettingId } from "./settings.ts";
-import { ErrorCode, type HeaderField } from "./stream.ts";
+import type { HeaderField } from "./stream.ts";
 import type { StreamTable } from "./stream_table.ts";
 import type { Block } from "./wire.ts";
 

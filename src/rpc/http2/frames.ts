@@ -1,4 +1,4 @@
-import type { ErrorCode } from "./stream.ts";
+import type { ErrorCode } from "./errors.ts";
 
 /** RFC 9113 section 6. */
 export const FrameType = {

@@ -1,7 +1,6 @@
-import { ConnectionError } from "./errors.ts";
+import { ConnectionError, ErrorCode } from "./errors.ts";
 import { Flag, type Frame, FrameType, readUint32 } from "./frames.ts";
 import { MAX_CONTINUATIONS, MAX_HEADER_LIST } from "./limits.ts";
-import { ErrorCode } from "./stream.ts";
 
 /** A header block on its way in: a HEADERS frame and the CONTINUATION frames after it. */
 export class HeaderBlock {

@@ -1,4 +1,4 @@
-import { StreamAborted, StreamError } from "./errors.ts";
+import { ErrorCode, StreamAborted, StreamError } from "./errors.ts";
 import { ReceiveWindow, SendWindow } from "./flow.ts";
 import type { FramedBuffer } from "./framed_buffer.ts";
 import { Flag, type Frame, resetFrame, windowUpdateFrame } from "./frames.ts";
@@ -7,7 +7,7 @@ import { Inbox } from "./inbox.ts";
 import { announcedLength } from "./request.ts";
 import { type Content, SendQueue } from "./send_queue.ts";
 import { MAX_SENT_BLOCK } from "./staging.ts";
-import { ErrorCode, type HeaderField, type ServerStream } from "./stream.ts";
+import type { HeaderField, ServerStream } from "./stream.ts";
 import type { Block } from "./wire.ts";
 
 /** What a stream needs of its connection. */

@@ -1,7 +1,6 @@
-import { ConnectionError } from "./errors.ts";
+import { ConnectionError, ErrorCode } from "./errors.ts";
 import { MAX_WINDOW } from "./flow.ts";
 import { readUint32, type Setting } from "./frames.ts";
-import { ErrorCode } from "./stream.ts";
 
 /** RFC 9113 section 6.5.2. */
 export const SettingId = {

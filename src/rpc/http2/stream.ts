@@ -1,25 +1,7 @@
+import type { ErrorCode } from "./errors.ts";
+
 /** A header field; names in lower case, pseudo-header fields (`:path`) included. */
 export type HeaderField = readonly [name: string, value: string];
-
-/** Why a stream or the connection ends (RFC 9113 section 7). */
-export const ErrorCode = {
-  NO_ERROR: 0x0,
-  PROTOCOL_ERROR: 0x1,
-  INTERNAL_ERROR: 0x2,
-  FLOW_CONTROL_ERROR: 0x3,
-  SETTINGS_TIMEOUT: 0x4,
-  STREAM_CLOSED: 0x5,
-  FRAME_SIZE_ERROR: 0x6,
-  REFUSED_STREAM: 0x7,
-  CANCEL: 0x8,
-  COMPRESSION_ERROR: 0x9,
-  CONNECT_ERROR: 0xa,
-  ENHANCE_YOUR_CALM: 0xb,
-  INADEQUATE_SECURITY: 0xc,
-  HTTP_1_1_REQUIRED: 0xd,
-} as const;
-
-export type ErrorCode = typeof ErrorCode[keyof typeof ErrorCode];
 
 /** One request of the peer, as the connection hands it to its handler once the header block is complete. */
 export interface ServerStream {

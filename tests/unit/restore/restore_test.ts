@@ -3,7 +3,7 @@ import type { FlowEvent } from "../../../src/core/events.ts";
 import type { PlannedRestore, RestoreSettings } from "../../../src/restore/plan.ts";
 import type { RestoreReport } from "../../../src/restore/report.ts";
 import { restore, type RestoreRun } from "../../../src/restore/restore.ts";
-import { lookAt } from "../../../src/restore/survey.ts";
+import { lookAt } from "../../../src/restore/standing.ts";
 import { singleNode } from "../../../src/proxmox/nodes.ts";
 import { listGuests } from "../../../src/proxmox/cluster.ts";
 import { buildVma } from "../archive/vma_bytes.ts";

@@ -1,6 +1,7 @@
 /** A twin of one HTTP/2 stream in memory, with what a client does at its other end. */
 import type { FramedBuffer } from "../../../../src/rpc/http2/framed_buffer.ts";
-import type { ErrorCode, HeaderField, ServerStream } from "../../../../src/rpc/http2/stream.ts";
+import type { ErrorCode } from "../../../../src/rpc/http2/errors.ts";
+import type { HeaderField, ServerStream } from "../../../../src/rpc/http2/stream.ts";
 
 /** Header fields of a gRPC call; `others` replace those of the same name, `undefined` leaves one out. */
 export function callHeaders(path: string, others: Record<string, string | undefined> = {}): HeaderField[] {

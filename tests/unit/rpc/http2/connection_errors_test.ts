@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { ErrorCode, type HeaderField } from "../../../../src/rpc/http2/stream.ts";
+import { ErrorCode } from "../../../../src/rpc/http2/errors.ts";
+import type { HeaderField } from "../../../../src/rpc/http2/stream.ts";
 import { concat, hex, pattern } from "./bytes.ts";
 import { echo, PREFACE, rawFrame, REQUEST, settings, TestClient, uint32 } from "./test_client.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ErrorCode } from "../../../../src/rpc/http2/stream.ts";
+import { ErrorCode } from "../../../../src/rpc/http2/errors.ts";
 import type { StreamHandler } from "../../../../src/rpc/http2/connection.ts";
 import { concat, hex, pattern } from "./bytes.ts";
 import { echo, rawFrame, REQUEST, settings, TestClient, uint32 } from "./test_client.ts";

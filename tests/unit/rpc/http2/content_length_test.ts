@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { ErrorCode, type HeaderField } from "../../../../src/rpc/http2/stream.ts";
+import { ErrorCode } from "../../../../src/rpc/http2/errors.ts";
+import type { HeaderField } from "../../../../src/rpc/http2/stream.ts";
 import { hex, pattern } from "./bytes.ts";
 import { echo, rawFrame, REQUEST, TestClient } from "./test_client.ts";
 

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { ConnectionError } from "../../../../src/rpc/http2/errors.ts";
+import { ConnectionError, ErrorCode } from "../../../../src/rpc/http2/errors.ts";
 import { FrameDecoder } from "../../../../src/rpc/http2/frame_decoder.ts";
 import { CLIENT_PREFACE, Flag, type Frame, frame, FrameType } from "../../../../src/rpc/http2/frames.ts";
-import { ErrorCode } from "../../../../src/rpc/http2/stream.ts";
 import { concat, hex, pattern, toHex } from "./bytes.ts";
 
 /** Every type, empty ones, padded DATA with content and without, one unknown. */

@@ -15,7 +15,7 @@ import {
 } from "../../../../src/rpc/http2/frames.ts";
 import { CLIENT_PREFACE } from "../../../../src/rpc/http2/frames.ts";
 import { FrameDecoder } from "../../../../src/rpc/http2/frame_decoder.ts";
-import { ErrorCode } from "../../../../src/rpc/http2/stream.ts";
+import { ErrorCode } from "../../../../src/rpc/http2/errors.ts";
 import { concat, hex, pattern, toHex } from "./bytes.ts";
 
 const golden: Record<string, [frame: Uint8Array, bytes: string]> = {
