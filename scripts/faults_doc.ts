@@ -2,6 +2,7 @@
 import { DAMAGES } from "../tests/faults/cases_damage.ts";
 import { CLOCKS, FULL_DISKS, SEVERAL_RUNS, STRANGE_NAMES } from "../tests/faults/cases_places.ts";
 import { RESTORE_PLANS, RESTORE_TOOLS } from "../tests/faults/cases_restore.ts";
+import { STREAMED_RESTORES } from "../tests/faults/cases_stream.ts";
 import {
   VZDUMP_ENDINGS,
   VZDUMP_INTERRUPTIONS,
@@ -27,6 +28,7 @@ const CHAPTERS: readonly { title: string; cases: readonly Row[] }[] = [
   VZDUMP_INTERRUPTIONS,
   RESTORE_PLANS,
   RESTORE_TOOLS,
+  STREAMED_RESTORES,
   { title: "Damaged archives", cases: DAMAGES },
   FULL_DISKS,
   STRANGE_NAMES,

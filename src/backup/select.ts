@@ -89,7 +89,7 @@ function nothingMatches(inventory: readonly Guest[], elsewhere: readonly Guest[]
     : inventory.length === 0
     ? "the cluster has no guests"
     : 'see "plakar-proxmox guests --all" for the guests there are';
-  return new UserError("usage", "Cannot back up: no guest matches the selection", { hint });
+  return new UserError("usage", "Cannot select guests: no guest matches the selection", { hint });
 }
 
 function missing(inventory: readonly Guest[], selection: Selection): NotTaken[] {

@@ -68,7 +68,7 @@ async function backUp(
   const { terminal, now, program } = context;
   const runId = newRunId();
   const sink = await SnapshotWriter.create(store, now(), runId);
-  const signals = watchSignals(context.leave);
+  const signals = watchSignals(context.leave, (text) => progress.listen({ type: "note", text }));
   const progress = showProgress(terminal);
   try {
     const listen = progress.listen.bind(progress);

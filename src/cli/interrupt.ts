@@ -9,12 +9,22 @@ export class Interrupted extends UserError {
   }
 }
 
-/** Turns the first signal into an abort; `leave` is called at the second Ctrl-C. */
-export function watchSignals(leave: (status: number) => void): { stop: AbortSignal; close(): void } {
+/**
+ * Turns the first signal into an abort, which `tell` hears of; `leave` is called at the second Ctrl-C. A SIGHUP that
+ * whoever started us has us ignore, as nohup does, stays ignored.
+ */
+export function watchSignals(
+  leave: (status: number) => void,
+  tell: (text: string) => void,
+): { stop: AbortSignal; close(): void } {
   const controller = new AbortController();
-  const listeners = Object.entries(SIGNALS).map(([name, number]) => {
+  const watched = Object.entries(SIGNALS).filter(([name, number]) => name !== "SIGHUP" || !isIgnored(number));
+  const listeners = watched.map(([name, number]) => {
     const listener = () => {
       if (controller.signal.aborted && name === "SIGINT") leave(128 + number);
+      if (!controller.signal.aborted) {
+        tell(`${name}: what is at work is brought to an orderly end; a second Ctrl-C leaves at once`);
+      }
       controller.abort(new Interrupted(number, name));
     };
     Deno.addSignalListener(name as Deno.Signal, listener);
@@ -24,4 +34,10 @@ export function watchSignals(leave: (status: number) => void): { stop: AbortSign
     stop: controller.signal,
     close: () => listeners.forEach(([name, listener]) => Deno.removeSignalListener(name, listener)),
   };
+}
+
+/** Whether a signal was ignored when we were started (proc(5), /proc/PID/status, SigIgn). */
+function isIgnored(number: number): boolean {
+  const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(Deno.readTextFileSync("/proc/self/status"))?.[1] ?? "0";
+  return (BigInt(`0x${mask}`) >> BigInt(number - 1) & 1n) === 1n;
 }

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from "commander";
-import { didYouMean, flagName, SIDE_NAMES } from "../config/doors.ts";
+import { didYouMean, flagName, listed, SIDE_NAMES } from "../config/doors.ts";
 import { OPTIONS } from "../config/options.ts";
 import { type ErrorKind, EXIT_MEANINGS, EXIT_STATUS, messageOf, UserError } from "../core/errors.ts";
 import { declareBackup, runBackup } from "./backup.ts";
@@ -46,7 +46,8 @@ const COMMANDS: Readonly<Record<string, CliCommand>> = {
 /** Runs one call of the command line and answers its exit status; says on stderr why it is not 0. */
 export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
   try {
-    const [first] = args;
+    const [first, ...others] = args;
+    if (first === "help") return await runCli([...others.slice(0, 1), "--help"], context);
     if (first === undefined || !(first.startsWith("-") || Object.hasOwn(COMMANDS, first))) {
       throw noCommand(first);
     }
@@ -120,7 +121,7 @@ function foreignOption(error: CommanderError, args: readonly string[]): string |
     Object.keys(table).some((key) => flagName(key) === flag)
   );
   const sides = owners.map(([side]) => SIDE_NAMES[side] ?? side);
-  if (sides.length > 0) return `Cannot use ${flag} with "${args[0]}": it belongs to ${sides.join(" and ")}`;
+  if (sides.length > 0) return `Cannot use ${flag} with "${args[0]}": it belongs to ${listed(sides)}`;
   const known = Object.values(OPTIONS).flatMap((table) => Object.keys(table).map(flagName));
   const near = error.message.includes("Did you mean") ? undefined : didYouMean(flag ?? "", known);
   return near === undefined ? undefined : `Unknown option ${flag}; did you mean ${near}?`;

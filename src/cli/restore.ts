@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import type { Command } from "commander";
 import { readOptions } from "../config/doors.ts";
 import type { RestoreOptions } from "../config/options.ts";
@@ -94,6 +95,7 @@ async function restoreFrom(
     },
     decoder: decoderTools(machine),
   };
+  if (flags.report !== undefined) await requirePlace(flags.report);
   const plans = await planFromOptions(nodes, archives, options, from);
   await showPlan(plans, flags, options.dry_run, context);
   refuse(plans, flags);
@@ -102,7 +104,7 @@ async function restoreFrom(
 
   const runId = newRunId();
   const path = flags.report ?? reportPath(context.environment, now(), runId);
-  const signals = watchSignals(context.leave);
+  const signals = watchSignals(context.leave, (text) => progress.listen({ type: "note", text }));
   const progress = showProgress(terminal);
   try {
     const report = await restore(plans, {
@@ -125,6 +127,15 @@ async function restoreFrom(
     progress.close();
     signals.close();
   }
+}
+
+/** No directory is made for a report: what was to be mounted there would hide it. */
+async function requirePlace(report: string): Promise<void> {
+  const dir = dirname(report);
+  if ((await Deno.stat(dir).catch(() => undefined))?.isDirectory) return;
+  throw new UserError("usage", `Cannot write the report "${report}": there is no directory "${dir}"`, {
+    hint: "make it, or give another place with --report",
+  });
 }
 
 /** The plan is what --dry-run is for; else people see it before a replace. */
@@ -153,7 +164,8 @@ function refuse(plans: readonly PlannedRestore[], flags: Flags): void {
   if (refused.length === 0 || (flags.skipRefused && refused.length < plans.length)) return;
   const sentences = refused.flatMap(refusalSentences);
   const others = plans.length - refused.length;
-  throw new UserError("failed", sentences.join("\n"), {
+  const kind = refused.every((plan) => plan.damaged) ? "damage" : "failed";
+  throw new UserError(kind, sentences.join("\n"), {
     ...(others > 0
       ? { hint: `nothing was started; pass --skip-refused to restore the other ${others}` }
       : {}),
@@ -200,6 +212,9 @@ function conclude(report: RestoreReport, stop: AbortSignal): void {
     throw new UserError(kind, `The restore failed: ${left}`);
   }
   if (report.outcome === "partial") {
-    throw new UserError("partial", `Not restored, or not running: ${left}`, { hint: "the others are good" });
+    const isAnyGood = report.guests.some((guest) => guest.outcome === "good");
+    throw new UserError("partial", `Not restored, or not running: ${left}`, {
+      ...(isAnyGood ? { hint: "the others are good" } : {}),
+    });
   }
 }

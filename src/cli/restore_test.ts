@@ -72,7 +72,7 @@ async function testFrom(
     decoder: decoderTools(machine),
   };
   const { tasks, unread } = await planTests(nodes, archives, options, from);
-  const signals = watchSignals(context.leave);
+  const signals = watchSignals(context.leave, (text) => progress.listen({ type: "note", text }));
   let progress = showProgress(terminal);
   try {
     const report = await testRestores(tasks, {

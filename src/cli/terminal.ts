@@ -13,15 +13,15 @@ export interface Terminal {
 }
 
 /**
- * Text that cannot steer a terminal: control characters and those that turn the direction of writing are made
- * visible, as JSON writes them, so that a line of JSON stays one. Names and logs come from guests and from
- * strangers' archives.
+ * Text that cannot steer a terminal: control characters and those that turn the direction of writing, or are not
+ * seen, are made visible, as JSON writes them, so that a line of JSON stays one. Names and logs come from guests and
+ * from strangers' archives.
  */
 export function printable(text: string): string {
-  return text.replaceAll(
-    /[\p{Cc}\p{Bidi_Control}]/gu,
-    (char) => `\\u${char.codePointAt(0)?.toString(16).padStart(4, "0")}`,
-  );
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => {
+    const units = Array.from({ length: char.length }, (_, index) => char.charCodeAt(index));
+    return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
+  });
 }
 
 async function writeAll(file: { write(bytes: Uint8Array): Promise<number> }, text: string): Promise<void> {

@@ -103,6 +103,11 @@ function sidesThatKnow(key: string, asked: Side): Side[] {
   );
 }
 
+/** `backup, restore and doctor` */
+export function listed(words: readonly string[]): string {
+  return [...words.slice(0, -2), words.slice(-2).join(" and ")].join(", ");
+}
+
 function refuseUnknown(door: Door, side: Side, key: string): void {
   const sides = sidesThatKnow(key, side);
   if (sides.length > 0) {
@@ -110,7 +115,7 @@ function refuseUnknown(door: Door, side: Side, key: string): void {
     throw new UserError(
       "usage",
       `Cannot use ${door.describe(key)} here: it belongs to ${
-        sides.map((name) => SIDE_NAMES[name] ?? name).join(" and ")
+        listed(sides.map((name) => SIDE_NAMES[name] ?? name))
       }`,
     );
   }

@@ -5,5 +5,5 @@ export function reservedSpace(total: number): number {
 
 /** Bytes that may still be written; never negative. */
 export function usableSpace(space: { free: number; total: number }): number {
-  return Math.max(0, space.free - reservedSpace(space.total));
+  return Math.floor(Math.max(0, space.free - reservedSpace(space.total)));
 }

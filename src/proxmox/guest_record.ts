@@ -1,9 +1,8 @@
 import { z } from "zod";
 import { type ConfigValues, parseGuestConfig, valuesOf } from "../archive/guest_config.ts";
-import { UserError } from "../core/errors.ts";
 import type { ProxmoxNode } from "./cluster.ts";
 import { control, type GuestId } from "./guest_control.ts";
-import { pveshGet } from "./pvesh.ts";
+import { isUnknownPath, pveshGet } from "./pvesh.ts";
 
 /** A guest's configuration in force, without pending changes: what a backup of it takes. */
 export interface GuestRecord {
@@ -27,6 +26,12 @@ export async function readGuest(node: ProxmoxNode, guest: OwnedGuest): Promise<G
   const [config, snapshots] = await Promise.all([askConfig(node, guest), askSnapshots(node, guest)]);
   // Where the node does not tell, "parent" tells of the snapshot taken last.
   return { config, snapshots: snapshots ?? (config.parent === undefined ? [] : [config.parent]) };
+}
+
+/** A guest's configuration alone, of any node of the cluster. */
+export async function readConfig(node: ProxmoxNode, guest: OwnedGuest): Promise<ConfigValues> {
+  const text = await clusterFile(node, configPath(guest));
+  return text === null ? await askConfig(node, guest) : parseGuestConfig(text).values;
 }
 
 /** The guest's own files, for the record: configuration with its snapshots, and firewall rules if any. */
@@ -76,7 +81,8 @@ async function askSnapshots(node: ProxmoxNode, guest: OwnedGuest): Promise<strin
     const answer = await pveshGet(node.runner, path, snapshotsAnswer);
     return answer.map((snapshot) => snapshot.name).filter((name) => name !== "current");
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
+    // Snapshots that were not seen would be lost without a word.
+    if (!isUnknownPath(error)) throw error;
     return undefined;
   }
 }

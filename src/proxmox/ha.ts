@@ -2,8 +2,8 @@ import { z } from "zod";
 import { UserError } from "../core/errors.ts";
 import { type Guest, guestLabel } from "../core/guest.ts";
 import { listGuests, type ProxmoxNode } from "./cluster.ts";
-import { guestStatus, POLL_INTERVAL, STATE_TIMEOUT, stopGuest } from "./guest_control.ts";
-import { pveshGet, pveshSet } from "./pvesh.ts";
+import { control, guestStatus, POLL_INTERVAL, STATE_TIMEOUT, stopGuest } from "./guest_control.ts";
+import { isUnknownPath, pveshGet, pveshSet } from "./pvesh.ts";
 
 /**
  * What the HA manager was told to do with a guest (pve-ha-manager's Resources.pm). `ignored`: hands off, the guest
@@ -37,15 +37,29 @@ export function haService({ vmid, kind }: Pick<Guest, "vmid" | "kind">): string 
 /** The state that was requested for a guest; `undefined` for one that HA does not manage. */
 export async function haRequest(node: ProxmoxNode, guest: Guest): Promise<HaRequest | undefined> {
   if (guest.haState === undefined) return undefined;
-  const resources = await pveshGet(node.runner, RESOURCES, resourcesAnswer);
+  const resources = await pveshGet(node.runner, RESOURCES, resourcesAnswer).catch((error) => {
+    if (!isUnknownPath(error)) throw error;
+    return [{ sid: haService(guest), state: byState(guest.haState) }];
+  });
   // One that was removed is listed with the guest until the manager has taken note.
   const found = resources.find(({ sid }) => sid === haService(guest));
   return found?.state === "enabled" ? "started" : found?.state;
 }
 
+/** The request that the manager's own state of a guest answers. */
+const byState = (state: string | undefined): HaRequest =>
+  state === "stopped" || state === "disabled" || state === "ignored" ? state : "started";
+
 /** Requests a state; the manager brings it about some ten seconds later. */
 export async function requestHa(node: ProxmoxNode, guest: Guest, state: HaRequest): Promise<void> {
-  await pveshSet(node.runner, `${RESOURCES}/${haService(guest)}`, { state });
+  try {
+    await pveshSet(node.runner, `${RESOURCES}/${haService(guest)}`, { state });
+  } catch (error) {
+    if (!isUnknownPath(error) || (state !== "started" && state !== "stopped")) throw error;
+    // Of a guest that HA manages the tools file the same request (qemu-server, PVE/API2/Qemu.pm, vm_start).
+    const verb = state === "started" ? "start" : "stop";
+    await control(node, guest, verb, [verb, String(guest.vmid)]);
+  }
 }
 
 /**

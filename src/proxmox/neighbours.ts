@@ -2,7 +2,7 @@ import { guestIdentity } from "../archive/guest_config.ts";
 import { ctVolumes, vmDisks } from "../archive/guest_volumes.ts";
 import type { Guest } from "../core/guest.ts";
 import type { ProxmoxNode } from "./cluster.ts";
-import { readGuest } from "./guest_record.ts";
+import { readConfig } from "./guest_record.ts";
 
 /** What a guest may not share with another one, and what it may stand on. */
 export interface Neighbour {
@@ -42,7 +42,7 @@ export async function readNeighbours(node: ProxmoxNode): Promise<Map<number, Nei
 
 /** The same of one guest, which takes a second or two on a real node. */
 export async function askNeighbour(node: ProxmoxNode, guest: Guest): Promise<Neighbour> {
-  const { config } = await readGuest(node, guest);
+  const config = await readConfig(node, guest);
   const volumes = guest.kind === "qemu" ? vmDisks(config) : ctVolumes(config);
   return { macs: guestIdentity(guest.kind, config).macs, volumes: volumes.map(({ volume }) => volume) };
 }

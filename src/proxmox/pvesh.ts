@@ -38,6 +38,11 @@ export async function pveshGet<T>(
   }
 }
 
+/** Whether a failure of `pvesh` says that the API of this node has no such path (pve-manager, PVE/CLI/pvesh.pm). */
+export function isUnknownPath(error: unknown): boolean {
+  return error instanceof UserError && /No '(get|set)' handler defined/.test(messageOf(error));
+}
+
 /**
  * Changes what one path of the Proxmox API tells, through `pvesh set`.
  *

@@ -19,6 +19,10 @@ export async function clearUp(
 ): Promise<string> {
   const guest = await findTarget(plan, node);
   if (!before) return guest ? await clearStub(plan, entry, node) : "nothing was left behind";
+  // Another task has come in between, and whatever stands there now is that task's.
+  if (/(VM|CT) is locked \(/.test(entry.log ?? "")) {
+    return "another task is at work on it; it was not replaced";
+  }
   const now = guest && await lookAt(node, guest).catch(() => undefined);
   if (!now || !isIntact(now, before)) return lostText(plan, entry);
   const after = (entry.copy ? `; its copy ${guestLabel(entry.copy)} stays` : "") +
@@ -45,13 +49,16 @@ async function putBackHa({ guest, ha }: Standing, node: ProxmoxNode): Promise<st
   }
 }
 
-function lostText({ ha, standing }: PlannedRestore, { copy }: RestoredGuest): string {
+function lostText({ ha, standing, keeps, target, starts }: PlannedRestore, { copy }: RestoredGuest): string {
   const left = copy
     ? `but ${guestLabel(copy)} is a full copy of it`
     : "its configuration is in the report, the archive is untouched";
   const service = ha?.requested === "started" && standing ? haService(standing.guest) : undefined;
   const resource = service ? `; HA leaves ${service} stopped: ha-manager set ${service} --state started` : "";
-  return `the guest that stood there is lost${copy ? ", " : "; "}${left}${resource}`;
+  const kept = keeps.map(({ key, volume }) => `${key} (${volume})`).join(", ");
+  const disks = kept ? `; ${kept} should be there still, see "qm disk rescan --vmid ${target}"` : "";
+  const again = `; restore it again with --force${starts ? " and --start always" : ""}`;
+  return `the guest that stood there is lost${copy ? ", " : "; "}${left}${disks}${again}${resource}`;
 }
 
 /**

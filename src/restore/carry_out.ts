@@ -35,6 +35,8 @@ export async function carryOut(
     if (before) await takeDown(plan, before, entry, context);
     // Without what it mounts from the host it must not be started on our behalf.
     if (plan.hostMounts) await context.workDir.forgetRestart();
+    // So far nothing is lost, and all can be put back.
+    context.stop.throwIfAborted();
     step = "restore";
     // A guest without disks that is whole would pass for what a failed restore left.
     const { target: vmid, kind } = plan;
@@ -44,6 +46,10 @@ export async function carryOut(
     await context.workDir.forgetTarget().catch(() => {});
   } catch (error) {
     if (isLostTouch(error)) throw outOfSight(plan, step, error, context);
+    if (error === context.stop.reason && step === "stop") {
+      if (!before) throw error;
+      entry.interrupted = true;
+    }
     const left = await clearUp(plan, before, entry, context.node).catch((unclear) =>
       `how the guest was left is not known: ${messageOf(unclear)}`
     );

@@ -20,7 +20,8 @@ export function planRestores(
   settings: RestoreSettings,
 ): PlannedRestore[] {
   const plans = wishes.map((wish) => planOne(wish, around, settings));
-  refuseUnknownDisks(plans.filter(({ node }) => !around.unreachable.has(node)), settings.storage);
+  const readable = plans.filter(({ node, damaged }) => !damaged && !around.unreachable.has(node));
+  refuseUnknownDisks(readable, settings.storage);
   for (const plan of plans) {
     const rivals = plans.filter((other) => other.target === plan.target && plan.target !== 0);
     if (rivals.length > 1) {
@@ -31,7 +32,9 @@ export function planRestores(
     }
   }
   if (settings.ifExists === "keep-copy") planCopies(plans, around);
-  for (const [index, wish] of wishes.entries()) planSpace(plans[index] as PlannedRestore, wish, around);
+  for (const [index, wish] of wishes.entries()) {
+    if (wish.damage === undefined) planSpace(plans[index] as PlannedRestore, wish, around);
+  }
   return plans;
 }
 
@@ -71,6 +74,14 @@ function planOne(wish: RestoreWish, around: Surroundings, settings: RestoreSetti
   if (unreachable !== undefined) {
     const where = standing ? `it lives on node "${plan.node}", which` : `node "${plan.node}"`;
     plan.refusals.push({ reason: `${where} cannot be used: ${unreachable}` });
+    return plan;
+  }
+  if (wish.damage !== undefined) {
+    plan.damaged = true;
+    plan.refusals.push({
+      reason: `its archive "${archive.name}" is damaged: ${wish.damage}`,
+      ...(archive.snapshot === undefined ? {} : { hint: "take an older snapshot with --snapshot" }),
+    });
     return plan;
   }
   planMethod(plan, wish, around, settings);

@@ -15,6 +15,8 @@ export interface RestoreWish {
   /** The configuration in the archive: key to value. */
   config: ConfigValues;
   disks: readonly ArchiveDisk[];
+  /** Why its beginning cannot be read; then nothing else is known of it. */
+  damage?: string;
   /** It lies on its node already. */
   isStaged?: boolean;
   /** Where it goes; absent when neither the archive nor an option tells. */
@@ -116,6 +118,8 @@ export interface PlannedRestore {
   /** Disks that Proxmox keeps as `unusedN`, by the key that they had; `value`: their line in the configuration. */
   keeps: { key: string; volume: string; value: string }[];
   warnings: string[];
+  /** It is refused since the archive is damaged at its very beginning. */
+  damaged?: true;
   /** Why it cannot be done, each a clause; empty: it can. */
   refusals: { reason: string; hint?: string }[];
 }

@@ -1,3 +1,4 @@
+import { stagingBytes } from "./plan_space.ts";
 import { storagesToWrite } from "./stage.ts";
 import type { PlannedRestore, RestoreSettings, RestoreWish, Surroundings } from "./plan.ts";
 
@@ -38,12 +39,10 @@ function lostInPipe({ config }: RestoreWish): string[] {
 /** Whether the archive does not fit where it would be staged; not known is not short. */
 function isSpaceShort(
   { node }: PlannedRestore,
-  { archive, compression, disks }: RestoreWish,
+  wish: RestoreWish,
   { stagingSpace }: Surroundings,
   { storage }: RestoreSettings,
 ): boolean {
-  const isUnpacked = compression !== "none" && storagesToWrite(archive.kind, storage) !== undefined;
-  const unpacked = disks.reduce((sum, { size }) => sum + size, 0);
-  const needed = Math.max(archive.bytes, isUnpacked ? unpacked : 0);
+  const needed = stagingBytes(wish, storagesToWrite(wish.archive.kind, storage));
   return needed > (stagingSpace?.get(node) ?? Infinity);
 }

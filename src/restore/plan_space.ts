@@ -1,3 +1,4 @@
+import type { StorageMap } from "../core/storage_map.ts";
 import { sizeText } from "../core/units.ts";
 import type { PlannedRestore, RestoreWish, Surroundings } from "./plan.ts";
 
@@ -14,7 +15,7 @@ export function planSpace(plan: PlannedRestore, wish: RestoreWish, around: Surro
     plan.space.push({ where: `storage ${id}`, needed, ...(free === undefined ? {} : { free }) });
   }
   if (plan.streams || wish.isStaged) return;
-  const needed = wish.archive.bytes;
+  const needed = stagingBytes(wish, plan.storages);
   const free = around.stagingSpace?.get(plan.node);
   plan.space.push({ where: "staging", needed, ...(free === undefined ? {} : { free }) });
   if (free === undefined || needed <= free) return;
@@ -22,4 +23,16 @@ export function planSpace(plan: PlannedRestore, wish: RestoreWish, around: Surro
     `staging takes ${sizeText(needed)}, and ${sizeText(free)} may be used: ` +
       "give another --dump-dir, or pass --restore-method stream",
   );
+}
+
+/**
+ * Bytes that an archive takes where it is staged: at most, where storages are written into it and it is staged without
+ * its compression for that.
+ */
+export function stagingBytes(
+  { archive, compression, disks }: RestoreWish,
+  storages: StorageMap | undefined,
+): number {
+  const isUnpacked = compression !== "none" && storages !== undefined;
+  return Math.max(archive.bytes, isUnpacked ? disks.reduce((sum, { size }) => sum + size, 0) : 0);
 }

@@ -1,6 +1,7 @@
 import type { ArchiveDisk } from "../archive/contents.ts";
 import { vmDisks } from "../archive/guest_volumes.ts";
 import { kindOfDisk, mapFor, namesDisks, storageFor, type StorageMap } from "../core/storage_map.ts";
+import { sizeText } from "../core/units.ts";
 import type { Storage } from "../proxmox/cluster.ts";
 import type { PlannedRestore, RestoreSettings, RestoreWish, Surroundings } from "./plan.ts";
 import { emptyVolumes, planVolumes } from "./plan_volumes.ts";
@@ -32,19 +33,26 @@ export function planStorage(
   }
 }
 
-/** Refuses disks in the storage map that the archive does not hold, unless they may be those of another guest. */
+/**
+ * Refuses disks in the storage map that none of the archives holds. Those of the other kind of guest may be meant for
+ * archives that come later, and only warn, unless nothing else in the map is of any use here.
+ */
 export function refuseUnknownDisks(plans: readonly PlannedRestore[], map: StorageMap | undefined): void {
-  if (map === undefined) return;
-  const names = Object.keys(map.disks);
-  for (const plan of plans) {
-    const own = names.filter((key) => kindOfDisk(key) === plan.kind);
-    const isForOthers = own.length > 0 || map.others !== undefined ||
-      plans.some(({ kind }) => kind !== plan.kind);
-    const held = plan.disks.map(({ key }) => key);
-    for (const key of (isForOthers ? own : names).filter((name) => !held.includes(name))) {
-      plan.refusals.push({
+  const held = new Set(plans.flatMap(({ disks }) => disks.map(({ key }) => key)));
+  const [first] = plans;
+  if (map === undefined || first === undefined) return;
+  const unknown = Object.keys(map.disks).filter((key) => !held.has(key));
+  const isOfUse = map.others !== undefined || unknown.length < Object.keys(map.disks).length;
+  for (const key of unknown) {
+    const own = plans.filter(({ kind }) => kind === kindOfDisk(key));
+    if (own.length === 0 && isOfUse) {
+      first.warnings.push(`no archive has a disk "${key}", which is to go to storage "${map.disks[key]}"`);
+      continue;
+    }
+    for (const { refusals, disks } of own.length > 0 ? own : plans) {
+      refusals.push({
         reason: `the archive has no disk "${key}", which is to go to storage "${map.disks[key]}"`,
-        hint: held.length > 0 ? `there are ${held.join(", ")}` : "it has no disks",
+        hint: disks.length > 0 ? `there are ${disks.map((disk) => disk.key).join(", ")}` : "it has no disks",
       });
     }
   }
@@ -105,9 +113,10 @@ function checkStorage(plan: PlannedRestore, id: string, around: Surroundings): v
 function warnOfSpace(plan: PlannedRestore, storage: Storage): void {
   const needed = sum(plan.disks.filter((disk) => disk.storage === storage.id));
   if (storage.available === undefined || needed <= storage.available) return;
-  const mib = (bytes: number) => `${Math.ceil(bytes / 1024 ** 2)} MiB`;
   plan.warnings.push(
-    `the disks have ${mib(needed)} in all, storage "${storage.id}" has ${mib(storage.available)} free`,
+    `the disks have ${sizeText(needed)} in all, storage "${storage.id}" has ${
+      sizeText(storage.available)
+    } free`,
   );
 }
 

@@ -49,6 +49,7 @@ export async function restore(plans: readonly PlannedRestore[], run: RestoreRun)
     if (plan.refusals.length > 0) {
       entry.outcome = "refused";
       entry.error = refusalSentences(plan).join("; ");
+      if (plan.damaged) entry.damaged = true;
     } else if (!stop.aborted) {
       const begin = now();
       run.listen({ type: "guest-started", ...eventLabel(plan, plans), index, total: plans.length });

@@ -27,27 +27,23 @@ export async function readWishes(
   const wishes: RestoreWish[] = [];
   for (const [index, archive] of archives.entries()) {
     const target = targets[index];
-    const { compression, config, disks } = await peek(archive, from);
-    wishes.push({
-      archive,
-      compression,
-      config: parseGuestConfig(config).values,
-      disks,
-      ...(target !== undefined ? { target } : {}),
-    });
+    wishes.push({ archive, ...await peek(archive, from), ...(target !== undefined ? { target } : {}) });
   }
   return wishes;
 }
 
-async function peek(archive: StoredArchive, from: { source: SnapshotSource; decoder: DecoderFactory }) {
+/** Damage of one archive is that archive's. */
+async function peek(
+  archive: StoredArchive,
+  from: { source: SnapshotSource; decoder: DecoderFactory },
+): Promise<Pick<RestoreWish, "compression" | "config" | "disks" | "damage">> {
   try {
-    return await peekArchive(await from.source.open(archive), archive.kind, from.decoder);
-  } catch (cause) {
-    if (cause instanceof UserError) throw cause;
-    throw new UserError("damage", `Cannot restore "${archive.name}": ${messageOf(cause)}`, {
-      ...(archive.snapshot === undefined ? {} : { hint: "take an older snapshot with --snapshot" }),
-      cause,
-    });
+    const source = await from.source.open(archive);
+    const { compression, config, disks } = await peekArchive(source, archive.kind, from.decoder);
+    return { compression, config: parseGuestConfig(config).values, disks };
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    return { compression: "none", config: {}, disks: [], damage: messageOf(error) };
   }
 }
 
@@ -58,7 +54,7 @@ async function peek(archive: StoredArchive, from: { source: SnapshotSource; deco
 export async function survey(
   nodes: Nodes,
   wishes: readonly RestoreWish[],
-  settings: Pick<RestoreSettings, "node" | "ifExists"> & { dumpDir?: string },
+  settings: Pick<RestoreSettings, "node" | "ifExists" | "unique"> & { dumpDir?: string },
   avoid: Iterable<number> = [],
 ): Promise<Surroundings> {
   const { entry } = nodes;

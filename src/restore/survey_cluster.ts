@@ -26,7 +26,7 @@ const AT_ONCE = 4;
 /** Looks at the rest of the cluster, as far as these wishes have to do with it. `avoid`: vmids that are spoken for. */
 export async function lookBeyond(
   found: Found,
-  { ifExists }: Pick<RestoreSettings, "ifExists">,
+  { ifExists, unique }: Pick<RestoreSettings, "ifExists" | "unique">,
   avoid: Iterable<number>,
 ): Promise<Beyond> {
   const { entry, reached, wishes, standing } = found;
@@ -37,7 +37,7 @@ export async function lookBeyond(
   const spokenFor = [...wishes.flatMap(({ target, archive }) => [target, archive.vmid]), ...avoid];
   const [machines, neighbours, free] = await Promise.all([
     machinesOf(found),
-    neighboursOf(found),
+    neighboursOf(found, { unique }),
     copies === 0 ? [] : freeVmids(entry, copies, spokenFor),
   ]);
   return { releases, machines, neighbours, free };
@@ -53,15 +53,18 @@ async function machinesOf({ reached, wishes }: Found): Promise<Map<string, strin
   return machines;
 }
 
-/** Where the cluster filesystem cannot be read, guests are asked only for what stands on a template. */
-async function neighboursOf({ entry, guests, standing, wishes }: Found): Promise<Map<number, Neighbour>> {
+/** Where the cluster filesystem cannot be read, each guest is asked that may have something in common with a restored one. */
+async function neighboursOf(
+  { entry, guests, standing, wishes }: Found,
+  { unique }: Pick<RestoreSettings, "unique">,
+): Promise<Map<number, Neighbour>> {
   const read = await readNeighbours(entry);
   if (read) return read;
   const asked = new Map<number, Neighbour>();
-  const kinds = wishes.map(({ target }) => standing.get(target ?? 0)).filter((there) =>
+  const templates = wishes.map(({ target }) => standing.get(target ?? 0)).filter((there) =>
     there?.config.template === "1"
   ).map((there) => there?.guest.kind);
-  const others = guests.filter(({ kind }) => kinds.includes(kind));
+  const others = guests.filter(({ kind }) => unique !== "true" || templates.includes(kind));
   await mapBounded(others, AT_ONCE, async (guest) => {
     const neighbour = await askNeighbour(entry, guest).catch(() => undefined);
     if (neighbour) asked.set(guest.vmid, neighbour);

@@ -55,7 +55,9 @@ export async function testRestores(
     const label = { vmid, kind, ...(name === undefined ? {} : { name }) };
     // Known even of a run that is killed before the guest is marked.
     const where = `as ${guestLabel({ vmid, kind })} on node "${task.plan.node}"`;
-    run.listen({ type: "note", text: `${subjectOf(guest)} is restored ${where} for its test` });
+    if (task.plan.refusals.length === 0) {
+      run.listen({ type: "note", text: `${subjectOf(guest)} is restored ${where} for its test` });
+    }
     run.listen({ type: "guest-started", ...label, index, total: tasks.length });
     await testOne(task, guest, run);
     await run.tell(guest);

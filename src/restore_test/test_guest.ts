@@ -20,6 +20,9 @@ const SPARE_MEMORY = 512 * 1024 ** 2;
 /** Milliseconds for a start, as long as for any restored guest. */
 const START_TIMEOUT = 300_000;
 
+/** So that the guest of a killed run neither starts with its node nor withstands being removed. */
+const KEPT_DOWN = { onboot: "0", protection: "0" };
+
 /** A restore that is to be tested, see `asTest`. */
 export interface TestTask {
   plan: PlannedRestore;
@@ -70,10 +73,10 @@ export async function testGuest(
     isBegun = true;
     const begin = now();
     const entry = emptyEntry(plan, "failed");
-    await restoreIt(entry, markOf(guest, result, context));
+    await restoreIt(entry, { ...markOf(guest, result, context), ...KEPT_DOWN });
     isRestored = true;
     result.restoreSeconds = secondsSince(begin, now);
-    await bootAndWatch(guest, result, context);
+    await bootAndWatch(guest, task.config, result, context);
   } catch (error) {
     tellFailure(result, error, stop);
     if (isLostTouch(error)) {
@@ -126,13 +129,14 @@ const mib = (bytes: number): string => `${Math.max(1, Math.floor(bytes / 1024 **
 
 async function bootAndWatch(
   guest: GuestId,
+  archived: ConfigValues,
   result: TestedGuest,
   context: TestContext,
 ): Promise<void> {
   const { node, now, stop, timeout, listen } = context;
   const phase = (text: string) => listen({ type: "phase", vmid: guest.vmid, text });
   phase("taking off what reaches outside");
-  const config = await makeHarmless(guest, result, context);
+  const config = await makeHarmless(guest, archived, result, context);
   if (config.template === "1") {
     result.outcome = "restored";
     result.text = "a template is not started";
@@ -155,6 +159,7 @@ async function bootAndWatch(
  */
 async function makeHarmless(
   guest: GuestId,
+  archived: ConfigValues,
   result: TestedGuest,
   context: TestContext,
 ): Promise<ConfigValues> {
@@ -166,7 +171,8 @@ async function makeHarmless(
   await changeSettings(node, guest, { set: mark, remove: isProtected ? ["protection"] : [] });
   const edit = harmlessEdit(kind, await readSettings(node, guest), vmid);
   await changeSettings(node, guest, edit);
-  result.without = [...(isProtected ? ["protection"] : []), ...Object.keys(edit.set), ...edit.remove];
+  const changed = [...(isProtected ? ["protection"] : []), ...Object.keys(edit.set), ...edit.remove];
+  result.without = changed.filter((key) => archived[key] !== undefined);
 
   const config = await readSettings(node, guest);
   // The description's text comes back encoded, and with a line end.

@@ -56,7 +56,11 @@ export async function findLeftovers(nodes: Nodes, wish: CleanupWish): Promise<Le
   }
   const looks = await mapBounded(names, wish.maxNodes, async (name) => {
     try {
-      return { name, dirs: await findWorkDirs(await nodes.node(name), wish.dumpDir) };
+      const node = await nodes.node(name);
+      if ((await node.runner.files.stat(wish.dumpDir))?.kind !== "dir") {
+        found.staying.push({ node: name, what: wish.dumpDir, reason: "there is no such directory" });
+      }
+      return { name, dirs: await findWorkDirs(node, wish.dumpDir) };
     } catch (error) {
       found.unseen.push({ node: name, error: messageOf(error) });
       return { name, dirs: [] };

@@ -1,6 +1,5 @@
 import type { DecoderFactory } from "../archive/contents.ts";
 import type { RestoreTestOptions } from "../config/options.ts";
-import { messageOf, UserError } from "../core/errors.ts";
 import type { SnapshotSource, StoredArchive } from "../core/sink.ts";
 import { type Nodes, requireNode } from "../proxmox/nodes.ts";
 import type { PlannedRestore, RestoreWish } from "../restore/plan.ts";
@@ -33,13 +32,10 @@ export async function planTests(
   const unread: TestedGuest[] = [];
   for (const [index, archive] of archives.entries()) {
     const target = targets[index] as number;
-    try {
-      wishes.push(...await readWishes(entry, [archive], target, from));
-    } catch (error) {
-      // One archive's damage is that archive's.
-      if (!(error instanceof UserError) || error.kind !== "damage") throw error;
-      unread.push(unreadResult(archive, { target, node: node ?? entry.name }, messageOf(error)));
-    }
+    const [wish] = await readWishes(entry, [archive], target, from) as [RestoreWish];
+    const { damage } = wish;
+    if (damage === undefined) wishes.push(wish);
+    else unread.push(unreadResult(archive, { target, node: node ?? entry.name }, damage));
   }
   const plans = await planOnNodes(nodes, wishes, { node, storage, dump_dir, ...TEST_SETTINGS });
   return { tasks: plans.map((plan, index) => taskOf(plan, wishes[index] as RestoreWish)), unread };

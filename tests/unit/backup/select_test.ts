@@ -192,10 +192,10 @@ Deno.test("selectGuests() refuses a selection that nothing matches", () => {
   for (const wish of [range(300, 400), { pools: ["none"] }, { tags: ["none"] }, { names: ["none"] }]) {
     assert.match(
       refusal(wish),
-      /^Cannot back up: no guest matches the selection; see "plakar-proxmox guests --all"/,
+      /^Cannot select guests: no guest matches the selection; see "plakar-proxmox guests --all"/,
     );
   }
-  assert.match(refusal({ all: true, exclude: ["*", "100-999"] }), /^Cannot back up: no guest matches/);
+  assert.match(refusal({ all: true, exclude: ["*", "100-999"] }), /^Cannot select guests: no guest matches/);
   assert.match(refusal({ all: true }, []), /; the cluster has no guests$/);
   assert.match(
     refusal({ all: true }, [guest(201, { node: "pve2" })]),

@@ -129,7 +129,7 @@ Deno.test("restore() looks at the storages of the node that it restores on", asy
     vmids: [101],
     settings: { node: "pve2" },
   });
-  assert.deepEqual(plans[0]?.warnings, ['the disks have 1 MiB in all, storage "fast" has 1 MiB free']);
+  assert.deepEqual(plans[0]?.warnings, ['the disks have 64 KiB in all, storage "fast" has 30.7 KiB free']);
   const roomy = await restored({
     sim: { storages: [{ id: "fast", type: "zfspool", totals }], guests: [] },
     vmids: [101],

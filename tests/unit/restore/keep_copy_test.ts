@@ -87,7 +87,7 @@ for (const guest of [VM, CT]) {
     });
     assert.match(
       done.entry.error ?? "",
-      /disk full; the guest that stood there is lost, but (VM|CT) 100 is a full copy of it$/,
+      /disk full; the guest that stood there is lost, but (VM|CT) 100 is a full copy of it; .*restore it again/,
     );
     assert.ok(done.sim.guest(100)?.entries[disk]);
     assert.equal(done.entry.copy?.vmid, 100);

@@ -134,7 +134,7 @@ Deno.test("planRestores() warns of a storage with less room than the disks have,
   const plan = planOf(wish("qemu", { disks }), at(fast({ available: 10 * GIB })));
   assert.deepEqual(plan.refusals, []);
   assert.deepEqual(plan.warnings, [
-    'the disks have 11264 MiB in all, storage "fast" has 10240 MiB free',
+    'the disks have 11 GiB in all, storage "fast" has 10 GiB free',
   ]);
   assert.deepEqual(planOf(wish("qemu", { disks }), at(fast({ available: 11 * GIB }))).warnings, []);
 });

@@ -60,7 +60,7 @@ Deno.test("planLines() shows kept disks, warnings and refusals", () => {
     "    space     storage fast: 900 GiB needed, 100 GiB free",
     "    space     staging: 1 GiB needed, free space unknown",
     "    keeps     scsi1 (fast:vm-101-disk-1) as an unused disk",
-    '    warning   the disks have 921600 MiB in all, storage "fast" has 102400 MiB free',
+    '    warning   the disks have 900 GiB in all, storage "fast" has 100 GiB free',
     '    REFUSED   Cannot restore VM 101: the archive does not say on which storage disk "efidisk0" was; give one with --storage',
     '    REFUSED   Cannot restore VM 101: it exists on node "pve1"; pass --force to replace it, or --newid next for another vmid',
   ]);

@@ -139,7 +139,7 @@ Deno.test("planRestores() sums the disks of each storage of the map, where its f
     }).warnings.slice(1);
   assert.deepEqual(warnings(6 * GIB), []);
   assert.deepEqual(warnings(6 * GIB - 1), [
-    'the disks have 6144 MiB in all, storage "big" has 6144 MiB free',
+    'the disks have 6 GiB in all, storage "big" has 6 GiB free',
   ]);
   assert.deepEqual(warnings(undefined), []);
 });
