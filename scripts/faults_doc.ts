@@ -1,6 +1,7 @@
 /** Renders the table of faults, which the tests run row by row, into a document. */
 import { DAMAGES } from "../tests/faults/cases_damage.ts";
-import { CLOCKS, FULL_DISKS, SEVERAL_RUNS, STRANGE_NAMES } from "../tests/faults/cases_places.ts";
+import { CLOCKS } from "../tests/faults/cases_clocks.ts";
+import { FULL_DISKS, SEVERAL_RUNS, STRANGE_NAMES } from "../tests/faults/cases_places.ts";
 import { RESTORE_PLANS, RESTORE_TOOLS } from "../tests/faults/cases_restore.ts";
 import {
   VZDUMP_ENDINGS,

@@ -10,6 +10,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   sudo: "sudo",
   fish: "fish",
   csh: "csh",
+  faketime: "faketime",
 };
 
 /** Sees to it that the programs which tests need are there: installs on Debian as root, else says what is missing. */

@@ -73,6 +73,12 @@ async function backUp(
   try {
     const listen = progress.listen.bind(progress);
     for (const note of request.selected.notes) listen({ type: "note", text: note });
+    // A store may be one that can only be written to.
+    const later = await sink.laterSnapshot().catch(() => undefined);
+    if (later !== undefined) {
+      const text = `Snapshot "${later}" in "${store}" is of a later time than this backup`;
+      listen({ type: "note", text: `${text}: it stays the newest there; set the clock right` });
+    }
     const report = await backup(request, { nodes, runId, program, now, listen, stop: signals.stop }, sink);
     progress.close();
     await tell(report, sink.path, flags, context);

@@ -7,10 +7,13 @@ import { usableSpace } from "../core/space.ts";
 import { copyBuffered } from "./buffered_copy.ts";
 import { syncDir, writeJson } from "./durable.ts";
 import { HashedFile } from "./hashed_file.ts";
-import { MANIFEST, PART, RECORD, REPORT, RUN_LOCK, snapshotName } from "./layout.ts";
+import { MANIFEST, parseSnapshotName, PART, RECORD, REPORT, RUN_LOCK, snapshotName } from "./layout.ts";
 
 /** Bytes written, by all archives together, between two looks at the free space. */
 const SPACE_CHECK_BYTES = 64 * 1024 * 1024;
+
+/** Milliseconds that clocks of several writers may differ before it is worth a word. */
+const CLOCK_TOLERANCE = 60_000;
 
 /**
  * Writes one snapshot into a store directory.
@@ -27,8 +30,8 @@ export class SnapshotWriter implements SnapshotSink {
   /** Bytes written since the last look at the free space. */
   #unchecked = 0;
 
-  private constructor(private readonly root: string, name: string) {
-    this.path = `${root}/${name}`;
+  private constructor(private readonly root: string, private readonly started: Date, runId: string) {
+    this.path = `${root}/${snapshotName(started, runId)}`;
   }
 
   /**
@@ -38,7 +41,7 @@ export class SnapshotWriter implements SnapshotSink {
    * @throws {UserError} of kind `usage` when the store cannot be written to
    */
   static async create(store: string, started: Date, runId: string): Promise<SnapshotWriter> {
-    const writer = new SnapshotWriter(store, snapshotName(started, runId));
+    const writer = new SnapshotWriter(store, started, runId);
     try {
       writer.#madeRoot = await makeDir(store);
       await Deno.mkdir(writer.path, { mode: 0o700 });
@@ -55,6 +58,13 @@ export class SnapshotWriter implements SnapshotSink {
       });
     }
     return writer;
+  }
+
+  /** The newest snapshot there by its name, where it is of a later time than this one: a clock is or was wrong. */
+  async laterSnapshot(): Promise<string | undefined> {
+    const names = (await Array.fromAsync(Deno.readDir(this.root))).map((entry) => entry.name);
+    const latest = this.started.getTime() + CLOCK_TOLERANCE;
+    return names.filter((name) => (parseSnapshotName(name)?.getTime() ?? 0) > latest).sort().at(-1);
   }
 
   async begin(manifest: Manifest): Promise<void> {

@@ -26,6 +26,14 @@ export interface SmallDisk {
   size: number;
 }
 
+/** A clock that is wrong, for the binary and for the tools of the node. */
+export interface WrongClock {
+  /** How it differs from the true one: `-1h`, `+10y`. */
+  by: string;
+  /** The tool, or subcommand of one, that runs when it is set; absent: it was before. */
+  during?: string;
+}
+
 /**
  * One fault, the command line it is met with, and all that must be true afterwards. What the row does not name must
  * be as before: guests, their disks, their state, other people's files.
@@ -43,6 +51,7 @@ export interface FaultCase {
   args: string[];
   env?: Record<string, string>;
   smallDisk?: SmallDisk;
+  clock?: WrongClock;
   /** Run as somebody who is not root and owns all files of the case. Needs root. */
   isUser?: true;
   /** What happens while it runs. */

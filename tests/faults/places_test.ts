@@ -1,4 +1,5 @@
-import { CLOCKS, FULL_DISKS, SEVERAL_RUNS, STRANGE_NAMES } from "./cases_places.ts";
+import { CLOCKS } from "./cases_clocks.ts";
+import { FULL_DISKS, SEVERAL_RUNS, STRANGE_NAMES } from "./cases_places.ts";
 import { testCases } from "./runner.ts";
 
 for (const group of [FULL_DISKS, STRANGE_NAMES, CLOCKS, SEVERAL_RUNS]) testCases(group);

@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { type Bed, type Finished, makeBed } from "../cli/harness.ts";
 import { needs } from "../needs.ts";
+import { clockEnvironment, setClock } from "./clock.ts";
 import type { FaultCase, FaultGroup, SmallDisk, Verdict } from "./case.ts";
 import { contentsOf, guestsOf, plantDecoys, requireGuests, requireSilence } from "./traces.ts";
+import { toolRuns } from "./troubles.ts";
 
 /** Seconds until a run counts as hanging. */
 const LIMIT = 60;
@@ -16,7 +18,10 @@ const STEERING = /[^\P{Cc}\n]|[\u202a-\u202e\u2066-\u2069]/u;
 /** Declares a test per case. */
 export function testCases({ title, cases }: FaultGroup): void {
   for (const row of cases) {
-    const programs = row.smallDisk || row.isUser ? ["unshare", "root"] : [];
+    const programs = [
+      ...row.smallDisk || row.isUser ? ["unshare", "root"] : [],
+      ...row.clock ? ["faketime"] : [],
+    ];
     Deno.test({ name: `${title}: ${row.name}`, ...needs(...programs), fn: () => runCase(row) });
   }
 }
@@ -77,7 +82,8 @@ function commandOf(bed: Bed, row: FaultCase, snapshot = "none") {
   const args = row.args.map(filled);
   if (!args.includes("--dump-dir")) args.push("--dump-dir", bed.node.dumpDir);
   const given = Object.entries(row.env ?? {}).map(([key, text]) => [key, filled(text)]);
-  const env = { TMPDIR: temporary(bed), ...Object.fromEntries(given) };
+  const clock = row.clock ? clockEnvironment(bed) : {};
+  const env = { TMPDIR: temporary(bed), ...clock, ...Object.fromEntries(given) };
   const command = [bed.binary, ...args, "--json"];
   const [binary = "", ...rest] = row.smallDisk
     ? onSmallDisk(bed, row.smallDisk, command)
@@ -112,10 +118,17 @@ async function run(
   args: string[],
   env: Record<string, string>,
 ): Promise<Finished> {
+  const { during, by = "+0" } = row.clock ?? {};
+  if (row.clock) setClock(bed, during === undefined ? by : "+0");
+  const jump = async () => {
+    if (during === undefined) return;
+    await toolRuns(bed, during);
+    setClock(bed, by);
+  };
   const running = await bed.start(args, env, binary);
   const limit = setTimeout(() => running.child.kill("SIGKILL"), LIMIT * 1000);
   try {
-    const [ended] = await Promise.all([running.finished, row.meanwhile?.(bed, running)]);
+    const [ended] = await Promise.all([running.finished, jump(), row.meanwhile?.(bed, running)]);
     return ended;
   } finally {
     clearTimeout(limit);
@@ -153,6 +166,7 @@ async function requireBackup(bed: Bed, row: FaultCase, ended: Finished, snapshot
   const snapshot = `${bed.store}/${name}`;
   const report = JSON.parse(Deno.readTextFileSync(`${snapshot}/report.json`));
   assert.deepEqual(lines, report.guests, "--json and report.json differ");
+  requireDurations(report);
   const good = lines.filter(({ outcome }: { outcome: string }) => outcome === "good");
   const archives = good.map(({ archive }: { archive: { name: string } }) => archive.name);
   const stored = [...Deno.readDirSync(snapshot)].map((entry) => entry.name)
@@ -180,7 +194,17 @@ function requireRestore(row: FaultCase, ended: Finished): void {
     report.guests,
     "--json and the report differ",
   );
+  requireDurations(report);
   requireVerdicts(row.report, lines.map(vmidFirst));
+}
+
+/** Whatever the clock does, nothing takes less than no time, or more than there was. */
+// deno-lint-ignore no-explicit-any -- a parsed report
+function requireDurations({ started, finished, guests }: any): void {
+  const all = (Date.parse(finished) - Date.parse(started)) / 1000;
+  for (const seconds of [all, ...guests.map((guest: { seconds: number }) => guest.seconds)]) {
+    assert.ok(seconds >= 0 && seconds <= LIMIT, `"${seconds}" seconds in a report`);
+  }
 }
 
 // deno-lint-ignore no-explicit-any -- parsed reports

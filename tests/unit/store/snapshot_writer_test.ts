@@ -53,6 +53,22 @@ Deno.test("SnapshotWriter makes the store's own directory, one level of it, mode
     });
   }));
 
+Deno.test("laterSnapshot() tells the newest snapshot that a wrong clock puts behind the one that is written", () =>
+  withTempDir(async (dir) => {
+    const writer = await SnapshotWriter.create(dir, STARTED, RUN_ID);
+    for (
+      const other of ["2026-01-31T12-00-59Z-ffffffff", "2999-no-snapshot", "2026-01-01T00-00-00Z-ffffffff"]
+    ) {
+      await Deno.mkdir(`${dir}/${other}`);
+    }
+    assert.equal(await writer.laterSnapshot(), undefined);
+    for (const later of ["2026-01-31T13-00-00Z-00000000", "2027-01-31T13-00-00Z-00000000"]) {
+      await Deno.mkdir(`${dir}/${later}`);
+      assert.equal(await writer.laterSnapshot(), later);
+    }
+    await writer.close();
+  }));
+
 Deno.test("SnapshotWriter refuses a store that is a file, and a snapshot that is there already", () =>
   withTempDir(async (dir) => {
     await Deno.writeTextFile(`${dir}/file`, "");
