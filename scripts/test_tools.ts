@@ -11,6 +11,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   fish: "fish",
   csh: "csh",
   faketime: "faketime",
+  losetup: "mount",
+  "mkfs.ext4": "e2fsprogs",
 };
 
 /** Sees to it that the programs which tests need are there: installs on Debian as root, else says what is missing. */
