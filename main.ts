@@ -6,6 +6,9 @@ import meta from "./deno.json" with { type: "json" };
 
 const program = `plakar-proxmox ${meta.version}`;
 
+/** The time of day, as it went on since the start: a clock that is set meanwhile would falsify every duration. */
+const now = () => new Date(performance.timeOrigin + performance.now());
+
 async function main(args: readonly string[]): Promise<number> {
   const [mode] = args;
   if (args.length === 1 && (mode === "importer" || mode === "exporter")) return await serve(mode);
@@ -21,14 +24,14 @@ async function main(args: readonly string[]): Promise<number> {
     terminal,
     environment: Deno.env.toObject(),
     program,
-    now: () => new Date(),
+    now,
     leave: (status) => Deno.exit(status),
   });
 }
 
 async function serve(mode: "importer" | "exporter"): Promise<number> {
   const { servePlugin } = await import("./src/plugin/serve.ts");
-  await servePlugin(mode, { program, now: () => new Date(), say });
+  await servePlugin(mode, { program, now, say });
   return 0;
 }
 

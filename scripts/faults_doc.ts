@@ -1,6 +1,8 @@
 /** Renders the table of faults, which the tests run row by row, into a document. */
 import { DAMAGES } from "../tests/faults/cases_damage.ts";
-import { CLOCKS, FULL_DISKS, SEVERAL_RUNS, STRANGE_NAMES } from "../tests/faults/cases_places.ts";
+import { CLOCKS } from "../tests/faults/cases_clocks.ts";
+import { FAILING_DISKS } from "../tests/faults/cases_disks.ts";
+import { FULL_DISKS, SEVERAL_RUNS, STRANGE_NAMES } from "../tests/faults/cases_places.ts";
 import { RESTORE_PLANS, RESTORE_TOOLS } from "../tests/faults/cases_restore.ts";
 import { STREAMED_RESTORES } from "../tests/faults/cases_stream.ts";
 import {
@@ -31,6 +33,7 @@ const CHAPTERS: readonly { title: string; cases: readonly Row[] }[] = [
   STREAMED_RESTORES,
   { title: "Damaged archives", cases: DAMAGES },
   FULL_DISKS,
+  FAILING_DISKS,
   STRANGE_NAMES,
   CLOCKS,
   SEVERAL_RUNS,

@@ -13,6 +13,9 @@ const PACKAGES: Readonly<Record<string, string>> = {
   tcsh: "tcsh",
   zsh: "zsh",
   mksh: "mksh",
+  faketime: "faketime",
+  losetup: "mount",
+  "mkfs.ext4": "e2fsprogs",
 };
 
 /** Sees to it that the programs which tests need are there: installs on Debian as root, else says what is missing. */

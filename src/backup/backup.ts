@@ -1,3 +1,4 @@
+import { messageOf, UserError } from "../core/errors.ts";
 import type { SnapshotSink } from "../core/sink.ts";
 import type { Report } from "../core/snapshot.ts";
 import { BackupRun } from "./backup_run.ts";
@@ -7,6 +8,8 @@ import type { BackupContext, BackupRequest } from "./request.ts";
  * Backs up the selected guests: the nodes side by side, the guests of a node one after the other, since Proxmox
  * runs one vzdump per node at a time. A guest's failure is its own; the report tells. Rejects only when the run
  * as a whole cannot go on.
+ *
+ * @throws {ReportLost} when everything is done and only the report could not be kept
  */
 export async function backup(
   request: BackupRequest,
@@ -20,6 +23,18 @@ export async function backup(
   await sink.begin(run.manifest);
   await Promise.all(run.guests.map((guest) => run.backUp(guest, sink)));
   const report = run.report();
-  await sink.finish(report);
+  await sink.finish(report).catch((cause) => {
+    throw new ReportLost(report, cause);
+  });
   return report;
+}
+
+/** All guests had their turn, but the report could not be kept: their snapshot stays visible as incomplete. */
+export class ReportLost extends UserError {
+  constructor(readonly report: Report, cause: unknown) {
+    const hasGood = report.guests.some(({ outcome }) => outcome === "good");
+    const hint =
+      "the archives called good are whole and can be restored, their snapshot counts as incomplete";
+    super(hasGood ? "partial" : "failed", messageOf(cause), { hint, cause });
+  }
 }

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { backup } from "../backup/backup.ts";
+import { backup, ReportLost } from "../backup/backup.ts";
 import type { BackupRequest } from "../backup/request.ts";
 import { type Door, readOptions } from "../config/doors.ts";
 import { UserError } from "../core/errors.ts";
@@ -73,14 +73,32 @@ async function backUp(
   try {
     const listen = progress.listen.bind(progress);
     for (const note of request.selected.notes) listen({ type: "note", text: note });
-    const report = await backup(request, { nodes, runId, program, now, listen, stop: signals.stop }, sink);
+    // A store may be one that can only be written to.
+    const later = await sink.laterSnapshot().catch(() => undefined);
+    if (later !== undefined) {
+      const text = `Snapshot "${later}" in "${store}" is of a later time than this backup`;
+      listen({ type: "note", text: `${text}: it stays the newest there; set the clock right` });
+    }
+    const run = { nodes, runId, program, now, listen, stop: signals.stop };
+    const { report, lost } = await withReport(backup(request, run, sink));
     progress.close();
     await tell(report, sink.path, flags, context);
+    if (lost) throw lost;
     conclude(report, signals.stop);
   } finally {
     progress.close();
     signals.close();
     await sink.close();
+  }
+}
+
+/** What has become of the guests is told even where the report of it was lost. */
+async function withReport(run: Promise<Report>): Promise<{ report: Report; lost?: ReportLost }> {
+  try {
+    return { report: await run };
+  } catch (error) {
+    if (error instanceof ReportLost) return { report: error.report, lost: error };
+    throw error;
   }
 }
 

@@ -49,6 +49,7 @@ class PlainLines implements Progress {
 interface Running {
   label: string;
   bytes: number;
+  /** By the clock of `performance`, which nobody sets. */
   started: number;
   percent?: number;
   phase: string;
@@ -62,7 +63,7 @@ class LiveLines extends PlainLines {
     if (event.type === "guest-started") {
       const place = event.total > 1 ? `[${event.index + 1}/${event.total}] ` : "";
       const label = place + subject(event);
-      this.#running.set(event.vmid, { label, bytes: 0, started: Date.now(), phase: "" });
+      this.#running.set(event.vmid, { label, bytes: 0, started: performance.now(), phase: "" });
       return this.#draw();
     }
     if (event.type === "guest-finished" || event.type === "note") {
@@ -103,7 +104,7 @@ class LiveLines extends PlainLines {
 }
 
 function lineOf({ label, bytes, started, percent, phase }: Running): string {
-  const seconds = (Date.now() - started) / 1000;
+  const seconds = (performance.now() - started) / 1000;
   const parts = [label, sizeText(bytes), rate(bytes, seconds), clockText(seconds)];
   if (percent !== undefined) parts.push(`${percent} %`);
   if (phase !== "") parts.push(phase);

@@ -32,8 +32,9 @@ export function notHeldText({ key, what, reason }: NotHeld): string {
   return `${name}${what} (${reason})`;
 }
 
-/** `3 min`, `5 h`, `12 d`: how long ago, in its largest unit. */
+/** `3 min`, `5 h`, `12 d`: how long ago, in its largest unit; `in 5 h` where a clock is or was wrong. */
 export function ageText(milliseconds: number): string {
+  if (milliseconds <= -60_000) return `in ${ageText(-milliseconds)}`;
   const minutes = Math.max(0, Math.floor(milliseconds / 60_000));
   if (minutes < 60) return `${minutes} min`;
   if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h`;

@@ -88,10 +88,10 @@ async function reachesStatus(
   wanted: string,
   limit = STATE_TIMEOUT,
 ): Promise<boolean> {
-  const deadline = Date.now() + limit;
+  const deadline = performance.now() + limit;
   for (;;) {
     if (await guestStatus(node, guest) === wanted) return true;
-    if (Date.now() > deadline) return false;
+    if (performance.now() > deadline) return false;
     await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
   }
 }

@@ -77,12 +77,12 @@ export async function stopManaged(
   // whoever asks for a start before that is overruled. A requested state counts from when it is there.
   if (timeout > HA_SHUTDOWN) await stopGuest(node, guest, timeout, hold);
   if (await haRequest(node, guest) === "started") await requestHa(node, guest, "stopped");
-  const deadline = Date.now() + HA_SHUTDOWN * 1000 + STATE_TIMEOUT;
+  const deadline = performance.now() + HA_SHUTDOWN * 1000 + STATE_TIMEOUT;
   for (;;) {
     const [status, listed] = await Promise.all([guestStatus(node, guest), listGuests(node)]);
     const now = listed.find(({ vmid }) => vmid === guest.vmid);
     if (status === "stopped" && ["stopped", "disabled"].includes(now?.haState ?? "stopped")) return;
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       throw new UserError(
         "failed",
         `Cannot stop ${guestLabel(guest)}: the HA manager has it in state "${now?.haState}"`,

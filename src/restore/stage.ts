@@ -110,7 +110,7 @@ class StagedFile {
   /** The file counts only when this resolved. */
   async close(): Promise<void> {
     this.#rewrite?.end();
-    await this.writer.close();
+    await onDisk(this.writer.close());
     const { node, path } = this.task;
     const size = (await node.runner.files.stat(path))?.size;
     if (size === this.#bytes) return;
@@ -122,7 +122,7 @@ class StagedFile {
   }
 
   async #append(piece: Uint8Array): Promise<void> {
-    await this.writer.write(piece);
+    await onDisk(this.writer.write(piece));
     this.#bytes += piece.byteLength;
     if (this.#bytes < this.#spaceCheckAt) return;
     this.#spaceCheckAt += SPACE_CHECK_BYTES;
@@ -130,6 +130,18 @@ class StagedFile {
     // How large an archive without its compression becomes is not known: at least until the next look.
     const least = storages === undefined ? 0 : SPACE_CHECK_BYTES;
     await requireSpace(node, path, Math.max(least, archive.bytes - this.#bytes));
+  }
+}
+
+/** Where the file cannot be written nothing is wrong with the archive. */
+async function onDisk(written: Promise<void>): Promise<void> {
+  try {
+    await written;
+  } catch (cause) {
+    throw new UserError("failed", `Cannot stage the archive: ${messageOf(cause)}`, {
+      hint: "nothing was changed; look at that disk, or give another --dump-dir",
+      cause,
+    });
   }
 }
 

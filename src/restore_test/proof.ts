@@ -30,7 +30,7 @@ export async function prove(
 ): Promise<Proof> {
   const canAnswer = guest.kind === "lxc" || hasAgent(config);
   const seconds = canAnswer ? timeout : Math.min(timeout, KEEPS_RUNNING);
-  const deadline = Date.now() + seconds * 1000;
+  const deadline = performance.now() + seconds * 1000;
   for (;;) {
     stop.throwIfAborted();
     const status = await guestStatus(node, guest);
@@ -39,13 +39,13 @@ export async function prove(
       const text = guest.kind === "qemu" ? "the guest agent answered" : "a command ran in it";
       return { outcome: "passed", text };
     }
-    if (Date.now() >= deadline) {
+    if (performance.now() >= deadline) {
       if (status !== "running") {
         return { outcome: "failed", text: `it is "${status}" ${seconds} s after its start` };
       }
       return { outcome: "not-proven", text: silenceText(guest, canAnswer, seconds) };
     }
-    await pause(Math.min(ASK_INTERVAL, deadline - Date.now()), stop);
+    await pause(Math.min(ASK_INTERVAL, deadline - performance.now()), stop);
   }
 }
 

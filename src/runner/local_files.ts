@@ -1,5 +1,6 @@
 import { statfs } from "node:fs/promises";
 import type { ByteSource } from "../core/bytes.ts";
+import { messageOf } from "../core/errors.ts";
 import type { FileWriter, NodeFiles } from "./runner.ts";
 import { decodeText, MAX_TEXT_BYTES } from "./text_file.ts";
 
@@ -37,7 +38,7 @@ export class LocalFiles implements NodeFiles {
   async open(path: string): Promise<ByteSource> {
     // Opening a FIFO would wait for its writer.
     if (!(await Deno.stat(path)).isFile) throw new TypeError(`Cannot read "${path}": not a regular file`);
-    return new FileSource(await Deno.open(path));
+    return new FileSource(path, await Deno.open(path));
   }
 
   async create(path: string): Promise<FileWriter> {
@@ -98,10 +99,10 @@ export class LocalFiles implements NodeFiles {
 class FileSource implements ByteSource {
   #open = true;
 
-  constructor(readonly file: Deno.FsFile) {}
+  constructor(readonly path: string, readonly file: Deno.FsFile) {}
 
   async read(view: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
-    const length = this.#open ? await this.file.read(view) : null;
+    const length = this.#open ? await named(`read "${this.path}"`, this.file.read(view)) : null;
     if (length === null) await this.cancel();
     return view.subarray(0, length ?? 0);
   }
@@ -119,16 +120,18 @@ class LocalFileWriter implements FileWriter {
   constructor(readonly path: string, readonly file: Deno.FsFile) {}
 
   async write(chunk: Uint8Array): Promise<void> {
-    for (let done = 0; done < chunk.length;) done += await this.file.write(chunk.subarray(done));
+    for (let done = 0; done < chunk.length;) {
+      done += await named(`write "${this.path}"`, this.file.write(chunk.subarray(done)));
+    }
   }
 
   async close(): Promise<void> {
     try {
-      await this.file.sync();
+      await named(`write "${this.path}"`, this.file.sync());
     } finally {
       await this.abort();
     }
-    await syncDirectory(parentOf(this.path));
+    await named(`write "${this.path}"`, syncDirectory(parentOf(this.path)));
   }
 
   abort(): Promise<void> {
@@ -169,6 +172,16 @@ async function readUpTo(file: Deno.FsFile, limit: number, path: string): Promise
     length += got;
   }
   throw new RangeError(`Cannot read "${path}": more than ${limit} bytes`);
+}
+
+/** What fails on an open file does not say which; this does, and keeps the system's `code`. */
+async function named<T>(action: string, done: Promise<T>): Promise<T> {
+  try {
+    return await done;
+  } catch (cause) {
+    const error = new Error(`Cannot ${action}: ${messageOf(cause)}`, { cause });
+    throw codeOf(cause) === "" ? error : Object.assign(error, { code: codeOf(cause) });
+  }
 }
 
 function codeOf(error: unknown): string {

@@ -1,4 +1,5 @@
 import { statfs } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { ByteSource } from "../core/bytes.ts";
 import { messageOf, UserError } from "../core/errors.ts";
 import type { SnapshotSink } from "../core/sink.ts";
@@ -7,10 +8,13 @@ import { usableSpace } from "../core/space.ts";
 import { copyBuffered } from "./buffered_copy.ts";
 import { syncDir, writeJson } from "./durable.ts";
 import { HashedFile } from "./hashed_file.ts";
-import { MANIFEST, PART, RECORD, REPORT, RUN_LOCK, snapshotName } from "./layout.ts";
+import { MANIFEST, parseSnapshotName, PART, RECORD, REPORT, RUN_LOCK, snapshotName } from "./layout.ts";
 
 /** Bytes written, by all archives together, between two looks at the free space. */
 const SPACE_CHECK_BYTES = 64 * 1024 * 1024;
+
+/** Milliseconds that clocks of several writers may differ before it is worth a word. */
+const CLOCK_TOLERANCE = 60_000;
 
 /**
  * Writes one snapshot into a store directory.
@@ -27,8 +31,8 @@ export class SnapshotWriter implements SnapshotSink {
   /** Bytes written since the last look at the free space. */
   #unchecked = 0;
 
-  private constructor(private readonly root: string, name: string) {
-    this.path = `${root}/${name}`;
+  private constructor(private readonly root: string, private readonly started: Date, runId: string) {
+    this.path = `${root}/${snapshotName(started, runId)}`;
   }
 
   /**
@@ -38,7 +42,7 @@ export class SnapshotWriter implements SnapshotSink {
    * @throws {UserError} of kind `usage` when the store cannot be written to
    */
   static async create(store: string, started: Date, runId: string): Promise<SnapshotWriter> {
-    const writer = new SnapshotWriter(store, snapshotName(started, runId));
+    const writer = new SnapshotWriter(store, started, runId);
     try {
       writer.#madeRoot = await makeDir(store);
       await Deno.mkdir(writer.path, { mode: 0o700 });
@@ -57,9 +61,15 @@ export class SnapshotWriter implements SnapshotSink {
     return writer;
   }
 
+  /** The newest snapshot there by its name, where it is of a later time than this one: a clock is or was wrong. */
+  async laterSnapshot(): Promise<string | undefined> {
+    const names = (await Array.fromAsync(Deno.readDir(this.root))).map((entry) => entry.name);
+    const latest = this.started.getTime() + CLOCK_TOLERANCE;
+    return names.filter((name) => (parseSnapshotName(name)?.getTime() ?? 0) > latest).sort().at(-1);
+  }
+
   async begin(manifest: Manifest): Promise<void> {
-    await writeJson(`${this.path}/${MANIFEST}`, manifest);
-    await syncDir(this.path);
+    await this.#writeDocument(MANIFEST, manifest, [this.root, ...this.#madeRoot ? [dirname(this.root)] : []]);
   }
 
   async store(
@@ -73,34 +83,36 @@ export class SnapshotWriter implements SnapshotSink {
     try {
       const stored = await this.#writePart(path + PART, source);
       const kept = record(stored);
-      await writeJson(path + RECORD, kept);
-      await Deno.rename(path + PART, path);
-      await syncDir(this.path);
+      await onDisk(path, async () => {
+        await writeJson(path + RECORD, kept);
+        await Deno.rename(path + PART, path);
+        await syncDir(this.path);
+      });
       return kept;
     } catch (error) {
       await source.cancel(error).catch(() => {});
       this.#stored.delete(name);
-      for (const left of [path + PART, path + RECORD]) await Deno.remove(left).catch(() => {});
+      for (const left of [path, path + PART, path + RECORD]) await Deno.remove(left).catch(() => {});
       throw error;
     }
   }
 
   async #writePart(part: string, source: ByteSource): Promise<{ bytes: number; sha256: string }> {
     await this.#requireSpace();
-    const file = await HashedFile.create(part);
+    const file = await onDisk(part, () => HashedFile.create(part));
     let bytes = 0;
     try {
       await copyBuffered(source, async (buffer, length) => {
         bytes += length;
         this.#unchecked += length;
         // Called before anything is awaited: the file takes buffers in the order of the calls.
-        const appended = file.append(buffer, length);
+        const appended = onDisk(part, () => file.append(buffer, length));
         if (this.#unchecked < SPACE_CHECK_BYTES) return await appended;
         this.#unchecked = 0;
         const [free] = await Promise.all([appended, this.#requireSpace()]);
         return free;
       });
-      return { bytes, sha256: await file.finish() };
+      return { bytes, sha256: await onDisk(part, () => file.finish()) };
     } finally {
       file.close();
     }
@@ -117,8 +129,21 @@ export class SnapshotWriter implements SnapshotSink {
   }
 
   async finish(report: Report): Promise<void> {
-    await writeJson(`${this.path}/${REPORT}`, report);
-    await syncDir(this.path);
+    await this.#writeDocument(REPORT, report);
+  }
+
+  /** `above`: further directories whose names must have reached the disk. */
+  async #writeDocument(name: string, document: Manifest | Report, above: string[] = []): Promise<void> {
+    const path = `${this.path}/${name}`;
+    try {
+      await onDisk(path, async () => {
+        await writeJson(path, document);
+        for (const dir of [this.path, ...above]) await syncDir(dir);
+      });
+    } catch (error) {
+      await Deno.remove(path).catch(() => {});
+      throw error;
+    }
   }
 
   /** Gives the snapshot's lock back; when the run has not even begun, what `create` made goes again. */
@@ -131,6 +156,18 @@ export class SnapshotWriter implements SnapshotSink {
     await Deno.remove(this.path);
     // Another run may have put its own snapshot there meanwhile: only an empty directory can be removed so.
     if (this.#madeRoot) await Deno.remove(this.root).catch(() => {});
+  }
+}
+
+/** Says of what fails in `write` that `path` could not be written. */
+async function onDisk<T>(path: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (cause) {
+    throw new UserError("failed", `Cannot write "${path}": ${messageOf(cause)}`, {
+      hint: "look at that disk and its filesystem, or give another directory with --to",
+      cause,
+    });
   }
 }
 

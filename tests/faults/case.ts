@@ -1,6 +1,7 @@
 /** What a row of the fault table is; importable without running anything. */
 import type { Bed, Running } from "../cli/harness.ts";
 import type { SimOptions } from "../pve/mod.ts";
+import type { FailingDisk, SmallDisk } from "./disks.ts";
 
 /** How a guest is expected to be found afterwards. */
 export interface GuestAfter {
@@ -19,11 +20,12 @@ export interface Verdict {
   says?: RegExp;
 }
 
-/** A filesystem that is as large as given, mounted for the length of the run. Needs root. */
-export interface SmallDisk {
-  at: "store" | "dump directory" | "temporary directory";
-  /** Size in MiB. */
-  size: number;
+/** A clock that is wrong, for the binary and for the tools of the node. */
+export interface WrongClock {
+  /** How it differs from the true one: `-1h`, `+10y`. */
+  by: string;
+  /** The tool, or subcommand of one, that runs when it is set; absent: it was before. */
+  during?: string;
 }
 
 /**
@@ -43,6 +45,12 @@ export interface FaultCase {
   args: string[];
   env?: Record<string, string>;
   smallDisk?: SmallDisk;
+  failingDisk?: FailingDisk;
+  /** The second half of the snapshot's one archive cannot be read from its disk. Needs root. */
+  unreadable?: true;
+  /** KiB of the largest file that can be written. */
+  largestFile?: number;
+  clock?: WrongClock;
   /** Run as somebody who is not root and owns all files of the case. Needs root. */
   isUser?: true;
   /** What happens while it runs. */
@@ -53,6 +61,8 @@ export interface FaultCase {
   says?: RegExp;
   /** Expected verdict per guest; absent: nothing is begun, so there is no report. */
   report?: Record<number, Verdict>;
+  /** The snapshot has no report. */
+  incomplete?: true;
   /** Status of `verify` over the archives called good; default: 0. */
   verify?: number;
   /** Guests that are not as before. */

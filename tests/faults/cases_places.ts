@@ -1,7 +1,7 @@
 /** Full disks, strange names, many guests, several runs at once. */
 import type { GuestSpec, SimOptions } from "../pve/mod.ts";
 import type { FaultCase, FaultGroup, Verdict } from "./case.ts";
-import { simulated, snapshotOf, toolRuns } from "./troubles.ts";
+import { simulated, toolRuns } from "./troubles.ts";
 
 const VM: SimOptions = { guests: [{ vmid: 101, name: "web" }] };
 const PAIR: SimOptions = { guests: [{ vmid: 101 }, { vmid: 102, disks: [{ key: "scsi0", size: "2M" }] }] };
@@ -138,44 +138,6 @@ const names: FaultCase[] = [
   },
 ];
 
-const clocks: FaultCase[] = [
-  {
-    name: "two archives of the hour that comes twice",
-    origin: "names have the node's local time without a zone",
-    node: VM,
-    backedUp: [],
-    setUp: underNames("2025_10_26-02_05_00", "2025_10_26-02_55_00"),
-    env: { TZ: "Europe/Berlin" },
-    args: ["restore", "--from", "NODE/plain", "--all", "--force"],
-    status: 0,
-    report: { 101: good },
-    outcome: "one of them is restored: the later by its name, which need not be the later one",
-  },
-  {
-    name: "an archive of the hour that does not exist",
-    origin: "a clock that was set late",
-    node: VM,
-    backedUp: [],
-    setUp: underNames("2025_03_30-02_30_00"),
-    env: { TZ: "Europe/Berlin" },
-    args: ["restore", "--from", "NODE/plain", "--all", "--force"],
-    status: 0,
-    report: { 101: good },
-    outcome: "restored",
-  },
-  {
-    name: "an archive with a date that does not exist",
-    origin: "a file that was renamed by hand",
-    node: VM,
-    backedUp: [],
-    setUp: underNames("2025_13_45-99_99_99"),
-    args: ["restore", "--from", "NODE/plain", "--all", "--force"],
-    status: 0,
-    report: { 101: good },
-    outcome: "restored: the date only decides which is the newest",
-  },
-];
-
 const several: FaultCase[] = [
   {
     name: "two runs at once on one node and into one store",
@@ -213,18 +175,6 @@ const several: FaultCase[] = [
   },
 ];
 
-/** The one archive of 101 under names that vzdump may give it in the nights when the clock changes. */
-function underNames(...stamps: string[]): NonNullable<FaultCase["setUp"]> {
-  return (bed) => {
-    const { path, names } = snapshotOf(bed);
-    const name = names.find((entry) => entry.endsWith(".vma.zst"));
-    Deno.mkdirSync(`${bed.node.dir}/plain`);
-    for (const stamp of stamps) {
-      Deno.copyFileSync(`${path}/${name}`, `${bed.node.dir}/plain/vzdump-qemu-101-${stamp}.vma.zst`);
-    }
-  };
-}
-
 /** Removes the snapshot that holds a guest, after it was looked at. */
 function removeSnapshotOf(store: string, vmid: number): void {
   for (const { name, isDirectory } of Deno.readDirSync(store)) {
@@ -238,5 +188,4 @@ function removeSnapshotOf(store: string, vmid: number): void {
 
 export const FULL_DISKS: FaultGroup = { title: "Full disks", cases: full };
 export const STRANGE_NAMES: FaultGroup = { title: "Names and numbers", cases: names };
-export const CLOCKS: FaultGroup = { title: "Clocks", cases: clocks };
 export const SEVERAL_RUNS: FaultGroup = { title: "Several runs at once", cases: several };

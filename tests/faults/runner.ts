@@ -4,8 +4,11 @@ import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { type Bed, type Finished, makeBed } from "../cli/harness.ts";
 import { needs } from "../needs.ts";
-import type { FaultCase, FaultGroup, SmallDisk, Verdict } from "./case.ts";
+import { clockEnvironment, setClock } from "./clock.ts";
+import type { FaultCase, FaultGroup, Verdict } from "./case.ts";
+import { onDisksOf, programsFor, temporary } from "./disks.ts";
 import { contentsOf, guestsOf, plantDecoys, requireGuests, requireSilence } from "./traces.ts";
+import { toolRuns } from "./troubles.ts";
 
 /** Seconds until a run counts as hanging. */
 const LIMIT = 60;
@@ -16,7 +19,11 @@ const STEERING = /[^\P{Cc}\n]|[\u202a-\u202e\u2066-\u2069]/u;
 /** Declares a test per case. */
 export function testCases({ title, cases }: FaultGroup): void {
   for (const row of cases) {
-    const programs = row.smallDisk || row.isUser ? ["unshare", "root"] : [];
+    const programs = [
+      ...programsFor(row),
+      ...row.isUser ? ["unshare", "root"] : [],
+      ...row.clock ? ["faketime"] : [],
+    ];
     Deno.test({ name: `${title}: ${row.name}`, ...needs(...programs), fn: () => runCase(row) });
   }
 }
@@ -46,9 +53,6 @@ export async function runCase(row: FaultCase): Promise<void> {
   requireGuests(bed.node, before, row.guests);
 }
 
-/** The directory that TMPDIR names. */
-const temporary = (bed: Bed): string => `${dirname(bed.node.dir)}/tmp`;
-
 /** What backups of the same guests made, by guests and flags: path below the store and bytes. */
 const made = new Map<string, Map<string, Uint8Array>>();
 
@@ -77,32 +81,12 @@ function commandOf(bed: Bed, row: FaultCase, snapshot = "none") {
   const args = row.args.map(filled);
   if (!args.includes("--dump-dir")) args.push("--dump-dir", bed.node.dumpDir);
   const given = Object.entries(row.env ?? {}).map(([key, text]) => [key, filled(text)]);
-  const env = { TMPDIR: temporary(bed), ...Object.fromEntries(given) };
+  const clock = row.clock ? clockEnvironment(bed) : {};
+  const env = { TMPDIR: temporary(bed), ...clock, ...Object.fromEntries(given) };
   const command = [bed.binary, ...args, "--json"];
-  const [binary = "", ...rest] = row.smallDisk
-    ? onSmallDisk(bed, row.smallDisk, command)
-    // Nobody is mapped into the new user namespace: the uid is that of nobody, the files stay our own.
-    : row.isUser
-    ? ["unshare", "-U", ...command]
-    : command;
+  // Nobody is mapped into the new user namespace: the uid is that of nobody, the files stay our own.
+  const [binary = "", ...rest] = row.isUser ? ["unshare", "-U", ...command] : onDisksOf(bed, row, command);
   return { binary, args: rest, env };
-}
-
-/**
- * Puts a filesystem of the given size over a directory, with the files that stood there, for the length of the
- * command; what it holds in the end is put in its place. The mount namespace ends with the last process in it.
- */
-function onSmallDisk(bed: Bed, { at, size }: SmallDisk, command: string[]): string[] {
-  const place = {
-    "store": bed.store,
-    "dump directory": bed.node.dumpDir,
-    "temporary directory": temporary(bed),
-  };
-  const script =
-    'd=$1 size=$2; shift 2; cp -a "$d" "$d.in" && mount -t tmpfs -o "size=$size,mode=755" tmpfs "$d" && ' +
-    'cp -a "$d.in/." "$d" || exit 99; "$@"; s=$?; cp -a "$d" "$d.out" && umount -l "$d" && ' +
-    'find "$d" -mindepth 1 -delete && cp -a "$d.out/." "$d" && rm -r "$d.in" "$d.out" || exit 98; exit $s';
-  return ["unshare", "-m", "sh", "-c", script, "sh", place[at], `${size}m`, ...command];
 }
 
 async function run(
@@ -112,10 +96,17 @@ async function run(
   args: string[],
   env: Record<string, string>,
 ): Promise<Finished> {
+  const { during, by = "+0" } = row.clock ?? {};
+  if (row.clock) setClock(bed, during === undefined ? by : "+0");
+  const jump = async () => {
+    if (during === undefined) return;
+    await toolRuns(bed, during);
+    setClock(bed, by);
+  };
   const running = await bed.start(args, env, binary);
   const limit = setTimeout(() => running.child.kill("SIGKILL"), LIMIT * 1000);
   try {
-    const [ended] = await Promise.all([running.finished, row.meanwhile?.(bed, running)]);
+    const [ended] = await Promise.all([running.finished, jump(), row.meanwhile?.(bed, running)]);
     return ended;
   } finally {
     clearTimeout(limit);
@@ -151,8 +142,7 @@ async function requireBackup(bed: Bed, row: FaultCase, ended: Finished, snapshot
   // Of a run that had nothing to dump no directory is kept.
   if (name === undefined) return assert.ok(lines.every(({ outcome }) => outcome === "failed"), "no snapshot");
   const snapshot = `${bed.store}/${name}`;
-  const report = JSON.parse(Deno.readTextFileSync(`${snapshot}/report.json`));
-  assert.deepEqual(lines, report.guests, "--json and report.json differ");
+  requireReport(`${snapshot}/report.json`, row, lines);
   const good = lines.filter(({ outcome }: { outcome: string }) => outcome === "good");
   const archives = good.map(({ archive }: { archive: { name: string } }) => archive.name);
   const stored = [...Deno.readDirSync(snapshot)].map((entry) => entry.name)
@@ -165,6 +155,13 @@ async function requireBackup(bed: Bed, row: FaultCase, ended: Finished, snapshot
     row.verify ?? 0,
     `what is called good does not verify: ${verified.stdout}${verified.stderr}`,
   );
+}
+
+function requireReport(path: string, { incomplete }: FaultCase, lines: unknown[]): void {
+  if (incomplete) return assert.throws(() => Deno.statSync(path), Deno.errors.NotFound);
+  const report = JSON.parse(Deno.readTextFileSync(path));
+  assert.deepEqual(lines, report.guests, "--json and report.json differ");
+  requireDurations(report);
 }
 
 // deno-lint-ignore no-explicit-any -- a parsed report
@@ -180,7 +177,17 @@ function requireRestore(row: FaultCase, ended: Finished): void {
     report.guests,
     "--json and the report differ",
   );
+  requireDurations(report);
   requireVerdicts(row.report, lines.map(vmidFirst));
+}
+
+/** Whatever the clock does, nothing takes less than no time, or more than there was. */
+// deno-lint-ignore no-explicit-any -- a parsed report
+function requireDurations({ started, finished, guests }: any): void {
+  const all = (Date.parse(finished) - Date.parse(started)) / 1000;
+  for (const seconds of [all, ...guests.map((guest: { seconds: number }) => guest.seconds)]) {
+    assert.ok(seconds >= 0 && seconds <= LIMIT, `"${seconds}" seconds in a report`);
+  }
 }
 
 // deno-lint-ignore no-explicit-any -- parsed reports

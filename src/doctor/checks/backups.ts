@@ -27,7 +27,10 @@ export function lookAtBackups(
     const say = guest.template ? note : warning;
     const remedy = `run "plakar-proxmox backup --vmid ${guest.vmid} --to ${store}"`;
     if (days === undefined) seen.push(say(`${name} has no backup in "${store}"`, remedy));
-    else if (days <= maxAge) recent++;
+    else if (days < -1) {
+      const text = `the newest backup of ${name} in "${store}" is of the future, ${taken?.toISOString()}`;
+      seen.push(warning(text, "set the clock right, or move that snapshot away if its clock was wrong"));
+    } else if (days <= maxAge) recent++;
     else seen.push(say(`the newest backup of ${name} is ${Math.floor(days)} days old`, remedy));
   }
   const all =

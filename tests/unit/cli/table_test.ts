@@ -42,7 +42,9 @@ Deno.test("sizeText() counts in powers of 1024", () => {
 Deno.test("ageText() names the largest unit that tells enough", () => {
   const minute = 60_000;
   const ages = [
+    -90 * minute,
     -5 * minute,
+    -0.9 * minute,
     0,
     59.9 * minute,
     60 * minute,
@@ -50,7 +52,17 @@ Deno.test("ageText() names the largest unit that tells enough", () => {
     48 * 60 * minute,
     400 * 24 * 60 * minute,
   ];
-  assert.deepEqual(ages.map(ageText), ["0 min", "0 min", "59 min", "1 h", "47 h", "2 d", "400 d"]);
+  assert.deepEqual(ages.map(ageText), [
+    "in 1 h",
+    "in 5 min",
+    "0 min",
+    "0 min",
+    "59 min",
+    "1 h",
+    "47 h",
+    "2 d",
+    "400 d",
+  ]);
 });
 
 Deno.test("clockText() writes hours only where there are some", () => {

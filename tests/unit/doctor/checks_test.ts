@@ -211,3 +211,12 @@ Deno.test("lookAtBackups() warns of guests without a recent backup, and only not
     'note: VM 103 has no backup in "/store"',
   ]);
 });
+
+Deno.test("lookAtBackups() takes no backup of the future for a recent one", () => {
+  const newest = new Map([[101, new Date("2036-01-30T12:00:00Z")]]);
+  const seen = lookAtBackups([guest({ vmid: 101 })], { store: "/store", newest, maxAge: 7 }, NOW);
+  assert.deepEqual(seen.map(({ severity, text }) => `${severity}: ${text}`), [
+    'ok: 0 of 1 guests have a backup not older than 7 days in "/store"',
+    'warning: the newest backup of VM 101 in "/store" is of the future, 2036-01-30T12:00:00.000Z',
+  ]);
+});

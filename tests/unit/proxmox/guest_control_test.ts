@@ -4,6 +4,7 @@ import { commandCutOff } from "../../../src/runner/command_error.ts";
 import type { GuestKind } from "../../../src/core/guest.ts";
 import { type Answer, exits, standInNode } from "./node_stand_in.ts";
 import { complaints, RELEASES } from "./pve_options.ts";
+import { runningClock } from "./running_clock.ts";
 
 const VM = { vmid: 101, kind: "qemu" as const, node: "pve1" };
 const CT = { vmid: 105, kind: "lxc" as const, node: "pve2" };
@@ -91,6 +92,14 @@ for (const kind of ["qemu", "lxc"] as const) {
     await startGuest(node, guest);
     assert.deepEqual(did, [`start ${guest.vmid}`]);
     assertAccepted(node.runner.calls);
+  });
+
+  Deno.test(`stopGuest() and startGuest() wait for a ${kind} guest though the clock is set forward`, async () => {
+    using _ = runningClock();
+    const { node, guest } = guestNode(kind, ["running", "running", "stopped", "stopped", "running"]);
+    await stopGuest(node, guest, 1);
+    await startGuest(node, guest);
+    assert.equal(await guestStatus(node, guest), "running");
   });
 
   Deno.test(`destroyGuest() removes a ${kind} guest and nothing of its surroundings`, async () => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import type { Guest } from "../../../src/core/guest.ts";
-import { haRequest, requestHa, unsettledHa } from "../../../src/proxmox/ha.ts";
+import { haRequest, requestHa, stopManaged, unsettledHa } from "../../../src/proxmox/ha.ts";
 import { byPath, exits, standInNode } from "./node_stand_in.ts";
+import { runningClock } from "./running_clock.ts";
 
 const guest = (haState?: string): Guest => ({
   vmid: 101,
@@ -39,6 +40,21 @@ Deno.test("requestHa() tells what the manager said against it", async () => {
     message:
       /^Cannot change "\/cluster\/ha\/resources\/vm:101" of Proxmox VE on the test node: .*in error state/,
   });
+});
+
+Deno.test("stopManaged() waits for the manager though the clock is set forward", async () => {
+  using _ = runningClock();
+  let looks = 0;
+  const listed = { vmid: 101, type: "qemu", node: "pve1", name: "web", hastate: "stopped" };
+  const answers = byPath({
+    "/cluster/ha/resources": JSON.stringify([{ sid: "vm:101", state: "stopped" }]),
+    "/cluster/resources": JSON.stringify([listed]),
+  });
+  const node = standInNode({
+    run: (argv) => argv[1] === "status" ? `status: ${++looks < 3 ? "running" : "stopped"}\n` : answers(argv),
+  });
+  await stopManaged(node, guest("started"), 60);
+  assert.equal(looks, 3);
 });
 
 Deno.test("unsettledHa() tells states in which the manager is at work on the guest", () => {

@@ -107,7 +107,10 @@ for (const [kind, bytes] of KINDS) {
           close: () => Promise.resolve(),
           abort: () => Promise.resolve(void aborted++),
         });
-      await assert.rejects(stageArchive(task(dir, bytes, { files: { create } })), full);
+      await assert.rejects(stageArchive(task(dir, bytes, { files: { create } })), {
+        kind: "failed",
+        cause: full,
+      });
       assert.equal(aborted, 1);
     }));
 }

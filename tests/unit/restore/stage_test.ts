@@ -158,8 +158,13 @@ Deno.test("stageArchive() rejects when the node's disk takes no more", () =>
         },
       });
     const source = new TestSource(VMA);
-    await assert.rejects(stageArchive(task(dir, source, { files: { create } })), full);
-    assert.deepEqual([aborted, source.cancels], [1, [full]]);
+    const failure = {
+      kind: "failed",
+      cause: full,
+      message: "Cannot stage the archive: No space left on device",
+    };
+    await assert.rejects(stageArchive(task(dir, source, { files: { create } })), failure);
+    assert.deepEqual([aborted, source.cancels.length], [1, 1]);
   }));
 
 Deno.test("stageArchive() does not believe a file that has not the size it wrote", () =>

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { syncDir, writeAll, writeJson } from "../../../src/store/durable.ts";
+import { failingSync } from "./failing_sync.ts";
 import { modeOf, namesIn, withTempDir } from "./temp_dir.ts";
 
 Deno.test("writeJson() leaves one file, readable by its owner only", () =>
@@ -22,6 +23,25 @@ Deno.test("writeJson() replaces an older document and a longer part of a dead ru
 Deno.test("writeJson() rejects where it cannot write", () =>
   withTempDir(async (dir) => {
     await assert.rejects(writeJson(`${dir}/none/a.json`, {}), Deno.errors.NotFound);
+  }));
+
+Deno.test("writeJson() leaves the older document, and no part, where the new one does not reach the disk", () =>
+  withTempDir(async (dir) => {
+    await writeJson(`${dir}/a.json`, { old: true });
+    using _ = failingSync("EIO");
+    await assert.rejects(writeJson(`${dir}/a.json`, { new: true }), { code: "EIO" });
+    assert.deepEqual(JSON.parse(await Deno.readTextFile(`${dir}/a.json`)), { old: true });
+    assert.deepEqual(await namesIn(dir), ["a.json"]);
+  }));
+
+Deno.test("syncDir() tells a failing disk from a filesystem that cannot sync directories", () =>
+  withTempDir(async (dir) => {
+    for (const code of ["EIO", "ENOSPC", "EROFS"]) {
+      using _ = failingSync(code);
+      await assert.rejects(syncDir(dir), { code });
+    }
+    using _ = failingSync("EINVAL");
+    await syncDir(dir);
   }));
 
 Deno.test("syncDir() rejects for a directory that is not there", () =>

@@ -6,6 +6,7 @@ import type { ArchiveRecord } from "../../../src/core/snapshot.ts";
 import { SnapshotWriter } from "../../../src/store/snapshot_writer.ts";
 import { SOURCE_KINDS, testBytes, TestSource } from "../core/test_source.ts";
 import { aManifest, aRecord, aReport, RUN_ID, STARTED, VM_ARCHIVE } from "./documents.ts";
+import { failingSync } from "./failing_sync.ts";
 import { modeOf, namesIn, withTempDir } from "./temp_dir.ts";
 
 const NAME = "2026-01-31T12-00-00Z-01234567";
@@ -51,6 +52,50 @@ Deno.test("SnapshotWriter makes the store's own directory, one level of it, mode
       kind: "usage",
       message: /^Cannot write to ".*\/a\/b": /,
     });
+  }));
+
+Deno.test("begin() and finish() leave no document that did not reach the disk with all its directories", () =>
+  withTempDir(async (dir) => {
+    const writer = await SnapshotWriter.create(`${dir}/store`, STARTED, RUN_ID);
+    for (const good of [0, 1, 2, 3]) {
+      using _ = failingSync("EIO", good);
+      await assert.rejects(writer.begin(aManifest()), { message: /manifest\.json": Input\/output error/ });
+      assert.deepEqual(await namesIn(writer.path), ["run.lock"]);
+    }
+    for (const good of [0, 1]) {
+      using _ = failingSync("EIO", good);
+      await assert.rejects(writer.finish(aReport()), { message: /report\.json": Input\/output error/ });
+      assert.deepEqual(await namesIn(writer.path), ["run.lock"]);
+    }
+    await writer.close();
+  }));
+
+for (const [good, what] of ["its record", "its name"].entries()) {
+  Deno.test(`store() leaves nothing of an archive when ${what} does not reach the disk`, () =>
+    withWriter(async (writer) => {
+      using _ = failingSync("EIO", good);
+      await assert.rejects(writer.store(VM_ARCHIVE, new TestSource(testBytes(100)), recordOf), {
+        kind: "failed",
+        message: /^Cannot write ".*\.vma": Input\/output error/,
+      });
+      assert.deepEqual(await namesIn(writer.path), ["manifest.json", "run.lock"]);
+    }));
+}
+
+Deno.test("laterSnapshot() tells the newest snapshot that a wrong clock puts behind the one that is written", () =>
+  withTempDir(async (dir) => {
+    const writer = await SnapshotWriter.create(dir, STARTED, RUN_ID);
+    for (
+      const other of ["2026-01-31T12-00-59Z-ffffffff", "2999-no-snapshot", "2026-01-01T00-00-00Z-ffffffff"]
+    ) {
+      await Deno.mkdir(`${dir}/${other}`);
+    }
+    assert.equal(await writer.laterSnapshot(), undefined);
+    for (const later of ["2026-01-31T13-00-00Z-00000000", "2027-01-31T13-00-00Z-00000000"]) {
+      await Deno.mkdir(`${dir}/${later}`);
+      assert.equal(await writer.laterSnapshot(), later);
+    }
+    await writer.close();
   }));
 
 Deno.test("SnapshotWriter refuses a store that is a file, and a snapshot that is there already", () =>
