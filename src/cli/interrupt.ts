@@ -18,9 +18,11 @@ export function watchSignals(
   tell: (text: string) => void,
 ): { stop: AbortSignal; close(): void } {
   const controller = new AbortController();
-  const watched = Object.entries(SIGNALS).filter(([name, number]) => name !== "SIGHUP" || !isIgnored(number));
-  const listeners = watched.map(([name, number]) => {
+  // Asked before all else: Deno takes over all three signals with the first listener, and ends us at those without one.
+  const ignoresHangup = isIgnored(SIGNALS.SIGHUP);
+  const listeners = Object.entries(SIGNALS).map(([name, number]) => {
     const listener = () => {
+      if (name === "SIGHUP" && ignoresHangup) return;
       if (controller.signal.aborted && name === "SIGINT") leave(128 + number);
       if (!controller.signal.aborted) {
         tell(`${name}: what is at work is brought to an orderly end; a second Ctrl-C leaves at once`);

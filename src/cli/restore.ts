@@ -198,7 +198,8 @@ async function tell(
   if (flags.json) {
     await terminal.out(JSON.stringify({ type: "summary", run, outcome, started, finished, report: path }));
   } else {
-    await terminal.out(`${good} of ${guests.length} guests restored; the report is ${path}`);
+    const where = report.unsaved === undefined ? `; the report is ${path}` : "";
+    await terminal.out(`${good} of ${guests.length} guests restored${where}`);
   }
 }
 
@@ -207,6 +208,9 @@ function conclude(report: RestoreReport, stop: AbortSignal): void {
     ", ",
   );
   if (report.outcome === "interrupted") throw stop.reason;
+  if (report.unsaved !== undefined) {
+    throw new UserError(report.outcome === "failed" ? "failed" : "partial", report.unsaved);
+  }
   if (report.outcome === "failed") {
     const kind = report.guests.every((guest) => guest.damaged) ? "damage" : "failed";
     throw new UserError(kind, `The restore failed: ${left}`);

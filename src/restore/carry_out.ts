@@ -56,7 +56,8 @@ export async function carryOut(
     await context.workDir.forgetRestart();
     await context.workDir.forgetTarget();
     const kind = error instanceof UserError && error.kind === "damage" ? error.kind : "failed";
-    throw new UserError(kind, `${messageOf(error)}; ${left}`, { cause: error });
+    const what = error === context.stop.reason ? `Cannot restore ${labelOf(plan)}: ` : "";
+    throw new UserError(kind, `${what}${messageOf(error)}; ${left}`, { cause: error });
   }
   if (before) await tellKept(plan, entry, context.node);
   if (await hasHostMounts(plan, entry, context)) {

@@ -44,6 +44,8 @@ export interface RestoreReport {
   /** The node by which the cluster was entered. */
   node: string;
   outcome?: "good" | "partial" | "failed" | "interrupted";
+  /** Why this report could not be kept. */
+  unsaved?: string;
   guests: RestoredGuest[];
 }
 

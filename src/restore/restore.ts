@@ -63,7 +63,8 @@ export async function restore(plans: readonly PlannedRestore[], run: RestoreRun)
   }
   report.finished = now().toISOString();
   report.outcome = outcomeOf(entries, stop.aborted);
-  await run.save(report);
+  // What has become of the guests must be told all the same.
+  await run.save(report).catch((error) => report.unsaved = messageOf(error));
   return report;
 }
 

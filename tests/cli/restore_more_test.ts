@@ -95,3 +95,65 @@ Deno.test("restore that is killed while a guest under HA shuts down leaves it to
   await until("the guest is up again", () => upAgain(bed));
   await until("nothing is left", () => bed.leftovers().length === 0);
 });
+
+Deno.test("restore that is terminated while a guest shuts down leaves it as it was, and says so", async () => {
+  await using bed = await makeBackedUpBed({ guests: [VM] });
+  const before = bed.node.sha256(101, "scsi0");
+  bed.node.fault(101, { shutdownMs: 1500 });
+  const { child, finished } = await bed.start(restoreArgs(bed, "--force"));
+  await until("it is being shut down", () => bed.node.calls().some(({ argv }) => argv[0] === "shutdown"));
+  child.kill("SIGTERM");
+  const { status, stderr } = await finished;
+  assert.equal(status, 143, stderr);
+  assert.match(stderr, /^SIGTERM: what is at work is brought to an orderly end/m);
+  assert.match(stderr, /Cannot restore VM 101: Interrupted by SIGTERM; .* intact and was started again/);
+  assert.deepEqual([bed.node.guest(101)?.status, bed.node.sha256(101, "scsi0")], ["running", before]);
+  assert.ok(!bed.node.calls().some(({ tool }) => tool === "qmrestore"));
+  assert.deepEqual(bed.leftovers(), []);
+});
+
+Deno.test("a SIGHUP that nohup has us ignore ends nothing", async () => {
+  await using bed = await makeBackedUpBed({ guests: [VM] });
+  bed.node.fault(101, { shutdownMs: 1000 });
+  const args = ["-c", 'trap "" HUP; exec "$@"', "sh", bed.binary, ...restoreArgs(bed, "--force")];
+  const { child, finished } = await bed.start([...args, "--dump-dir", bed.node.dumpDir], {}, "/bin/sh");
+  await until("it is being shut down", () => bed.node.calls().some(({ argv }) => argv[0] === "shutdown"));
+  child.kill("SIGHUP");
+  const { status, stderr } = await finished;
+  assert.equal(status, 0, stderr);
+});
+
+Deno.test("restore --skip-refused leaves out archives whose very beginning is damaged, and names each", async () => {
+  await using bed = await makeBackedUpBed({ guests: [VM, CT, { vmid: 106, kind: "lxc" }] });
+  const { path, names } = bed.snapshot();
+  for (const kind of ["qemu-101", "lxc-106"]) {
+    const name = names.find((entry) => entry.startsWith(`vzdump-${kind}-`) && !entry.endsWith(".json"));
+    Deno.truncateSync(`${path}/${name}`);
+  }
+  bed.node.destroyGuest(105);
+  const refused = await bed.run(restoreArgs(bed, "--force"));
+  assert.equal(refused.status, 5, refused.stderr);
+  for (const label of ["VM 101", "CT 106"]) {
+    assert.match(
+      refused.stderr,
+      new RegExp(`^Cannot restore ${label}: its archive "vzdump-.*" is damaged: `, "m"),
+    );
+  }
+  assert.equal(bed.node.guest(105), undefined);
+  const { status, stderr, json } = await bed.run(restoreArgs(bed, "--force", "--skip-refused", "--json"));
+  assert.equal(status, 3, stderr);
+  const outcomes = json.slice(0, 3).map(({ target, outcome, damaged }) => [target, outcome, damaged]);
+  assert.deepEqual(outcomes, [[101, "refused", true], [105, "good", undefined], [106, "refused", true]]);
+  assert.ok(bed.node.guest(105));
+  const only = await bed.run(["restore", "--from", bed.store, "--vmid", "101", "--force"]);
+  assert.equal(only.status, 5, only.stderr);
+});
+
+Deno.test("restore --report makes no directory, and refuses before anything is begun", async () => {
+  await using bed = await makeBackedUpBed({ guests: [VM] });
+  const report = `${bed.store}/not/there.json`;
+  const { status, stderr } = await bed.run(restoreArgs(bed, "--force", "--report", report));
+  assert.equal(status, 2, stderr);
+  assert.match(stderr, /Cannot write the report ".*": there is no directory/);
+  assert.ok(!bed.node.calls().some(({ tool }) => tool === "qmrestore"));
+});

@@ -96,9 +96,9 @@ Deno.test("Ctrl-C during a restore lets the restore tool finish and stops before
     guests: [{ vmid: 101, disks: [{ key: "scsi0", size: "64M" }] }, { vmid: 102 }],
   });
   assert.equal((await bed.run(["backup", "--all", "--to", bed.store])).status, 0);
-  bed.node.fault(101, { shutdownMs: 3000 });
+  bed.node.fault(101, { restoreMs: 2000 });
   const { child, finished } = await bed.start(["restore", "--from", bed.store, "--all", "--force"]);
-  await eventually("101 is shut down", () => bed.node.calls().some(({ argv }) => argv[0] === "shutdown"));
+  await eventually("101 is being restored", () => bed.node.calls().some(({ tool }) => tool === "qmrestore"));
   child.kill("SIGINT");
   const { status, stderr } = await finished;
   assert.equal(status, 130, stderr);

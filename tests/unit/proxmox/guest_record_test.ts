@@ -52,6 +52,17 @@ Deno.test("readGuest() falls back on the newest snapshot's name where the node d
   assert.deepEqual((await readGuest(silent({ name: "web" }), VM)).snapshots, []);
 });
 
+Deno.test("readGuest() takes snapshots that cannot be listed for no answer, not for none", async () => {
+  const node = standInNode({
+    files: NO_FILES,
+    run: byPath({
+      "/nodes/pve1/qemu/101/config": JSON.stringify({ name: "web" }),
+      "/nodes/pve1/qemu/101/snapshot": exits(255, "got timeout", ["pvesh"]),
+    }),
+  });
+  await assert.rejects(readGuest(node, VM), /Cannot read "\/nodes\/pve1\/qemu\/101\/snapshot".*got timeout/);
+});
+
 Deno.test("guestFiles() reads the cluster's own files", async () => {
   const files: Record<string, string> = {
     "/etc/pve/nodes/pve2/lxc/105.conf": "hostname: mail\n\n[snap]\n",

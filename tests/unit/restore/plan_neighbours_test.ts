@@ -75,6 +75,18 @@ Deno.test("survey() finds linked clones where the cluster filesystem cannot be r
   ]);
 });
 
+Deno.test("survey() finds a MAC address elsewhere where the cluster filesystem cannot be read", async () => {
+  await using done = await dumpAndRestore({
+    guests: [{ vmid: 101, name: "web" }, { vmid: 120, name: "other" }],
+    carriesOut: false,
+    beforePlan: (sim) => {
+      sim.setConfig(120, { net0: sim.guest(101)!.entries.net0! });
+      sim.destroyGuest(101);
+    },
+  });
+  assert.match(done.plan.warnings.join(), /MAC address .* is also that of VM 120 "other"/);
+});
+
 Deno.test("planRestores() warns of an archive from a newer Proxmox VE", () => {
   const warned = (release: string, node: string) => {
     const one = wish("qemu");

@@ -122,7 +122,9 @@ Deno.test("restore() touches nothing when the archive does not arrive whole", as
 Deno.test("restore() touches nothing when the old configuration cannot be kept", async () => {
   const small = withVm("running");
   const save = () => Promise.reject(new Error("No space left on device"));
-  await assert.rejects(restored(small, { run: { save } }), /No space left on device/);
+  const { report, entry } = await restored(small, { run: { save } });
+  assert.deepEqual([report.outcome, report.unsaved], ["failed", "No space left on device"]);
+  assert.match(entry.error ?? "", /No space left on device/);
   assert.deepEqual(small.done, []);
 });
 

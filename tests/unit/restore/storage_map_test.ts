@@ -111,6 +111,33 @@ Deno.test("planRestores() takes one map for VMs and containers, but none that sa
   assert.deepEqual(placesOf(both[0]!), ["scsi0 fast", "efidisk0 fast", "tpmstate0 pool"]);
 });
 
+Deno.test("planRestores() refuses a disk of the map only where no archive of the run has it", () => {
+  const other = wish("qemu", {
+    target: 102,
+    config: { ...vm.config, scsi0: "", virtio0: "fast:vm-102-disk-0,size=8G" },
+    disks: [{ key: "virtio0", size: GIB, storage: "fast" }],
+  });
+  const planned = (disks: Record<string, string>) =>
+    planRestores([vm, other], STORAGES, { ...SETTINGS, storage: { disks } });
+  const both = planned({ scsi0: "big", virtio0: "slow" });
+  assert.deepEqual(both.map(({ refusals }) => refusals), [[], []]);
+  assert.deepEqual(placesOf(both[1]!), ["virtio0 slow"]);
+  assert.deepEqual(planned({ scsi0: "big", scsi9: "slow" }).map(({ refusals }) => refusals.length), [1, 1]);
+  // One of the other kind may be meant for an archive that comes later.
+  const mixed = planOf(vm, STORAGES, { storage: { disks: { scsi0: "big", mp0: "slow" } } });
+  assert.deepEqual(mixed.refusals, []);
+  assert.match(mixed.warnings.join(), /no archive has a disk "mp0"/);
+});
+
+Deno.test("planRestores() counts the staging space of an archive that is staged without its compression", () => {
+  const compressed = { ...vm, compression: "zstd" as const };
+  const staging = (storage: { disks: Record<string, string>; others?: string }) =>
+    planOf(compressed, STORAGES, { storage }).space.find(({ where }) => where === "staging")?.needed;
+  const whole = vm.disks.reduce((sum, { size }) => sum + size, 0);
+  assert.equal(staging({ disks: { scsi0: "big" } }), Math.max(whole, vm.archive.bytes));
+  assert.equal(staging({ disks: {}, others: "big" }), vm.archive.bytes);
+});
+
 Deno.test("planRestores() refuses storages of the map that are missing, disabled or of other content", () => {
   const there = around({
     storages: [
