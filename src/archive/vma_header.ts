@@ -66,7 +66,9 @@ export function* takeVmaHeader(at: Position): Walk<Uint8Array> {
 export function parseVmaHeader(at: Position, header: Uint8Array): VmaHeader {
   const view = viewOf(header);
   const version = view.getUint32(4);
-  if (version !== 1) throw at.damage(4, `VMA version ${version} is not known`);
+  if (version !== 1) {
+    throw at.damage(4, `VMA version ${version} is not known: damaged, or newer than what restores it`);
+  }
   const blobs = readBlobs(at, header);
   return {
     uuid: header.slice(8, 24),

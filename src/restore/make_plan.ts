@@ -1,10 +1,11 @@
 import { guestIdentity, sameGuest } from "../archive/guest_config.ts";
 import { ctVolumes, vmDisks } from "../archive/guest_volumes.ts";
 import { guestLabel } from "../core/guest.ts";
+import { planAge } from "./plan_age.ts";
 import { planCopies } from "./plan_copy.ts";
 import { planHa } from "./plan_ha.ts";
 import { planMethod } from "./plan_method.ts";
-import { refuseLinkedClones, warnOfAge, warnOfSharing } from "./plan_neighbours.ts";
+import { refuseLinkedClones, warnOfSharing } from "./plan_neighbours.ts";
 import { planSpace } from "./plan_space.ts";
 import { planStorage, refuseUnknownDisks } from "./plan_storage.ts";
 import { targetNode } from "./targets.ts";
@@ -87,7 +88,7 @@ function planOne(wish: RestoreWish, around: Surroundings, settings: RestoreSetti
   planMethod(plan, wish, around, settings);
   planStorage(plan, wish, around, settings);
   planPool(plan, around, settings);
-  warnOfAge(plan, wish, around);
+  planAge(plan, wish, around);
   warnOfSharing(plan, wish, around, originalOf(wish, around));
   if (standing) planReplace(plan, standing, wish, around, settings);
   return plan;

@@ -1,7 +1,5 @@
 import { guestIdentity } from "../archive/guest_config.ts";
 import { type Guest, guestLabel } from "../core/guest.ts";
-import { pinnedMachine } from "../proxmox/machines.ts";
-import { isAtLeast, parseRelease } from "../proxmox/release.ts";
 import type { PlannedRestore, RestoreWish, Surroundings } from "./plan.ts";
 
 /** Warns of what the restored guest would share with another one. `original`: what the archive was taken from. */
@@ -44,26 +42,6 @@ export function refuseLinkedClones(plan: PlannedRestore, around: Surroundings): 
       `it is a template: whether a linked clone stands on it is not known of ${labels(unknown)}`,
     );
   }
-}
-
-/** Warns of an archive that is newer than what the node has. */
-export function warnOfAge(plan: PlannedRestore, wish: RestoreWish, around: Surroundings): void {
-  const node = around.releases.get(plan.node);
-  const { release } = wish.archive;
-  const taken = release === undefined ? undefined : parseRelease(release);
-  if (node && taken && !isAtLeast(node, taken.major, taken.minor)) {
-    plan.warnings.push(
-      `it was backed up on Proxmox VE ${release}, and node "${plan.node}" has ${node.text}: ` +
-        "what is newer in its configuration may be lost",
-    );
-  }
-  const machine = plan.kind === "qemu" ? pinnedMachine(wish.config.machine) : undefined;
-  const known = around.machines.get(plan.node) ?? [];
-  if (machine === undefined || known.length === 0) return;
-  if (known.some((id) => id.replace(/\+.*$/, "") === machine)) return;
-  plan.warnings.push(
-    `QEMU of node "${plan.node}" does not know its machine type "${machine}": it will not start`,
-  );
 }
 
 function labels(guests: readonly Guest[]): string {

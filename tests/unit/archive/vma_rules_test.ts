@@ -100,7 +100,10 @@ const REFUSED: Record<string, [Uint8Array<ArrayBuffer>, string]> = {
     inHeader(56, 0xfffffe00),
     "Archive is damaged at byte 56: the header claims a size of 4294966784 bytes",
   ],
-  "another version": [inHeader(4, 2), "Archive is damaged at byte 4: VMA version 2 is not known"],
+  "another version": [
+    inHeader(4, 2),
+    "Archive is damaged at byte 4: VMA version 2 is not known: damaged, or newer than what restores it",
+  ],
   "names inside the fixed header": [
     inHeader(48, 12287),
     "Archive is damaged at byte 48: the names start at byte 12287, inside the fixed header",

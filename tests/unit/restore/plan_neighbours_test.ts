@@ -103,6 +103,20 @@ Deno.test("planRestores() warns of an archive from a newer Proxmox VE", () => {
   }
 });
 
+Deno.test("planRestores() refuses a compression that the tools of the node's release do not take", () => {
+  const planned = (kind: "qemu" | "lxc", release: string, more = {}) => {
+    const releases = new Map([["pve1", parseRelease(release)]]);
+    return planOf(wish(kind, { compression: "bzip2" }), around({ releases }), more).refusals;
+  };
+  assert.match(
+    planned("qemu", "8.2.4")[0]?.reason ?? "",
+    /takes \.vma\.bz2 since Proxmox VE 8\.3.*has 8\.2\.4/,
+  );
+  assert.deepEqual(planned("qemu", "8.3.0"), []);
+  assert.deepEqual(planned("qemu", "7.4-3", { method: "stream" }), []);
+  assert.deepEqual(planned("lxc", "7.4-3"), []);
+});
+
 Deno.test("planRestores() warns of a machine type that the node's QEMU does not know", async () => {
   const plan = async (machine: string, release: string) => {
     await using done = await dumpAndRestore({
