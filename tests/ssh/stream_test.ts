@@ -19,9 +19,13 @@ const CT: GuestSpec = {
   disks: [{ key: "rootfs", size: "1G" }],
 };
 
-/** A relay whose guests have been backed up. */
+/** A relay whose guests have been backed up; a container with a file larger than what lies in pipes and buffers. */
 async function backedUp(guests: GuestSpec[], compression = "0"): Promise<Relay> {
   const relay = await Relay.create({ guests });
+  if (guests.includes(CT)) {
+    const large = new Uint8Array(24 * MIB).map((_, index) => index * 7919 >> 8);
+    await Deno.writeFile(`${relay.bed.sim.volume(CT.vmid, "rootfs").path}/large`, large);
+  }
   const said = await relay.backup("--all", "--backup-compression", compression);
   assert.equal(said.status, 0, describe(said));
   return relay;
