@@ -145,7 +145,7 @@ for (const { what, guest, compression, change, isPlain, says } of DAMAGE) {
       const stored = `${relay.snapshot}/${name}`;
       change(stored);
       const plain = `${relay.bed.dir}/relay/${name}`;
-      if (isPlain) Deno.renameSync(stored, plain);
+      if (isPlain) await Deno.rename(stored, plain);
       const said = await stream(relay, ["--all", "--newid", "900"], isPlain ? { from: plain } : {}).finished;
       assert.equal(said.status, 5, describe(said));
       const [line = ""] = said.stderr.split("\n").filter((line) => line.startsWith("Cannot restore"));
