@@ -12,8 +12,12 @@ import type { RestoredGuest } from "./report.ts";
 import { findTarget, isUnchanged, labelOf, lookAt } from "./standing.ts";
 import { putBackHa, takeDown } from "./take_down.ts";
 
+/** How far it has come: a tool that is being fed ends with us, one that has all it needs goes on. */
+type Step = "stop" | "feed" | "restore";
+
 /**
  * Does all that a restore takes around its tool, `restore`, if the guest that stands there is still the planned one.
+ * `restore` says when a tool that is fed has its whole input.
  *
  * @throws what went wrong, in a sentence that says how the guest was left
  */
@@ -21,7 +25,7 @@ export async function carryOut(
   plan: PlannedRestore,
   entry: RestoredGuest,
   context: ReplaceContext,
-  restore: () => Promise<void>,
+  restore: (onWhole: () => void) => Promise<void>,
 ): Promise<void> {
   context.stop.throwIfAborted();
   const before = await requireAsPlanned(plan, context.node);
@@ -30,18 +34,18 @@ export async function carryOut(
     entry.replaced = { ...files, status: before.status, ...(before.ha ? { ha: before.ha } : {}) };
   }
   await saveTheWorst(plan, entry, context);
-  let step: "stop" | "restore" = "stop";
+  let step: Step = "stop";
   try {
     if (before) await takeDown(plan, before, entry, context);
     // Without what it mounts from the host it must not be started on our behalf.
     if (plan.hostMounts) await context.workDir.forgetRestart();
     // So far nothing is lost, and all can be put back.
     context.stop.throwIfAborted();
-    step = "restore";
+    step = plan.streams ? "feed" : "restore";
     // A guest without disks that is whole would pass for what a failed restore left.
     const { target: vmid, kind } = plan;
     if (plan.disks.length > 0 || plan.streams) await context.workDir.noteTarget({ vmid, kind }, plan.action);
-    await restore();
+    await restore(() => step = "restore");
     await requireRestored(plan, context.node);
     await context.workDir.forgetTarget().catch(() => {});
   } catch (error) {
@@ -87,14 +91,14 @@ async function saveTheWorst(
 /** The way to the node was lost: what is at work there goes on, its guard sees to the rest, and nothing is touched. */
 function outOfSight(
   plan: PlannedRestore,
-  step: "stop" | "restore",
+  step: Step,
   cause: unknown,
   { workDir }: ReplaceContext,
 ): UserError {
   workDir.leave();
   const [label, why] = [labelOf(plan), messageOf(cause)];
   const copy = plan.copy ? `; vmid ${plan.copy.vmid} may be a copy of it` : "";
-  if (step === "restore" && plan.streams) {
+  if (step === "feed") {
     return new UserError("failed", `Cannot restore ${label}: ${why}`, {
       hint: plan.action === "create"
         ? `node "${plan.node}" itself ends the tool and removes what it left: look whether it has`

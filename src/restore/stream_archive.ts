@@ -17,6 +17,8 @@ export interface StreamTask {
   /** See `RestoreContext`. */
   requireBytes?: ((bytes: number) => void) | undefined;
   onBytes: (bytes: number) => void;
+  /** Called right before the tool is told the end: it goes on from then, also without us. */
+  onWhole: () => void;
   stop: AbortSignal;
 }
 
@@ -60,6 +62,7 @@ export async function streamArchive(
   } finally {
     stop.removeEventListener("abort", onStop);
   }
+  task.onWhole();
   return await sink.end();
 }
 

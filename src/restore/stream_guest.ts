@@ -1,6 +1,5 @@
 import { messageOf, UserError } from "../core/errors.ts";
 import { ArchiveDamage } from "../archive/contents.ts";
-import type { ByteSource } from "../core/bytes.ts";
 import { isLostTouch } from "../proxmox/lost_touch.ts";
 import { feedRestoreTool, type JobSink } from "../proxmox/restore_tools.ts";
 import { readHead } from "./peek.ts";
@@ -11,7 +10,7 @@ import type { RestoreContext } from "./context.ts";
 import { requireGoodEnd, restoreRequest } from "./restore_guest.ts";
 import { stageFailure } from "./stage.ts";
 import { labelOf } from "./standing.ts";
-import { streamArchive } from "./stream_archive.ts";
+import { streamArchive, type StreamTask } from "./stream_archive.ts";
 
 /**
  * Restores one guest as planned while its archive comes; `entry` is filled in on the way. Nothing is stopped or
@@ -27,7 +26,7 @@ export async function streamGuest(
 ): Promise<void> {
   const { source } = await begin(plan, context);
   try {
-    await carryOut(plan, entry, context, () => feedTool(plan, entry, source, context));
+    await carryOut(plan, entry, context, (onWhole) => feedTool(plan, entry, { source, onWhole }, context));
   } catch (error) {
     entry.error = messageOf(error);
     throw error;
@@ -47,7 +46,7 @@ async function begin(plan: PlannedRestore, { source, decoder }: RestoreContext) 
 async function feedTool(
   plan: PlannedRestore,
   entry: RestoredGuest,
-  source: ByteSource,
+  input: Pick<StreamTask, "source" | "onWhole">,
   context: RestoreContext,
 ): Promise<void> {
   const { listen, stop, node, decoder, requireBytes } = context;
@@ -59,7 +58,7 @@ async function feedTool(
     listen({ type: "bytes", vmid: target, bytes });
   };
   try {
-    const task = { archive, compression, source, storages, decoder, requireBytes, onBytes, stop };
+    const task = { ...input, archive, compression, storages, decoder, requireBytes, onBytes, stop };
     requireGoodEnd(plan, entry, await streamArchive(task, sink));
   } catch (error) {
     throw streamFailure(plan, entry, error, { sink, stop });

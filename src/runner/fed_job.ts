@@ -71,7 +71,9 @@ export class FedJob implements JobSink {
       return await this.#fail(error);
     }
     this.guard.say("end");
-    return (await this.#end()).end;
+    const { end, lost } = await this.#end();
+    if (lost) throw commandCutOff(this.argv, end, lost);
+    return end;
   }
 
   kill(reason: unknown): Promise<CommandEnd> {

@@ -9,7 +9,8 @@
  *   locked guest. What still reads the input after the job's end, or after `$patience` seconds, is killed before the pipe ends:
  *   the workers of these tools are in sessions of their own (pve-common, RESTEnvironment.pm, fork_worker), and live on
  *   when the tool that we started is killed.
- * - A job that ends before its input did has failed, whatever it says itself.
+ * - A job that leaves bytes of its input unread has failed, whatever it says itself. One that ends well without waiting
+ *   for the end of it has not: tar, and so `pct restore`, reads no further than its end mark.
  */
 
 import { GUARD_NAME, type JobLimits, OPEN_LOG, seconds } from "./guard.ts";
@@ -31,13 +32,14 @@ export const FEED_JOB = `child_of() {
 }
 kill_readers() {
   for round in 1 2 3 4 5 6 7 8 9 10; do
-    readers=$(find /proc/[0-9]*/fd -maxdepth 1 -lname "$input" -perm -u=r)
+    readers=$(exec 5<&-; find /proc/[0-9]*/fd -maxdepth 1 -lname "$input" -perm -u=r ! -path "/proc/$self/*")
     [ "$readers" ] || return
     kill -KILL $(echo "$readers" | cut -d / -f 3)
     sleep 0.1
   done
 }
 has_begun() { [ -s /proc/self/fd/4 ]; }
+has_unread() { [ "$(dd iflag=nonblock bs=1 count=1 <&5 | wc -c)" = 1 ]; }
 exec 3<&0 4>&2 2>/dev/null
 : | {
   start=$((${START_SECONDS} * 5))
@@ -49,8 +51,8 @@ exec 3<&0 4>&2 2>/dev/null
   exec >/dev/null
   "$@" <&5 >&4 2>&4 3<&- 4>&- 5<&- ${INPUT_FD}>&- &
   job=$!
-  exec 5<&-
   {
+    exec 5<&-
     while read -r word <&3; do
       case $word in
         end) exit ;;
@@ -68,10 +70,13 @@ exec 3<&0 4>&2 2>/dev/null
   exec 3<&- ${INPUT_FD}>&-
   wait "$job"
   status=$?
-  if [ -e "/proc/$watch/fd/${INPUT_FD}" ]; then
-    [ "$status" = 0 ] && echo "ERROR: it ended before its input did" >&4 && status=1
-    kill_readers
-  fi
+  is_told() { [ ! -e "/proc/$watch/fd/${INPUT_FD}" ]; }
+  is_told || kill_readers
+  told=
+  until [ "$status" != 0 ] || [ "$told" ]; do
+    if is_told; then told=yes; else sleep 0.1; fi
+    has_unread && echo "ERROR: it ended before its input did" >&4 && status=1
+  done
   child_of "$watch" "$self" && kill "$watch"
   over "$status" 2>&4
   exit "$status"

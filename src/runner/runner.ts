@@ -77,9 +77,10 @@ export interface JobSink {
   write(chunk: Uint8Array): Promise<void>;
   /**
    * The input is whole: waits for the job's end whatever the status, and leaves it to finish when we die. Status 0
-   * only when the job saw the end of its input.
+   * only when the job took all of its input.
    *
-   * @throws {CommandError} when what was written before did not all reach the job, which was killed then
+   * @throws {CommandError} when what was written before did not all reach the job, which was killed then; when the way
+   * to it was lost, after which it may go on with all of its input
    */
   end(): Promise<CommandEnd>;
   /**

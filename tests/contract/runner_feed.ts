@@ -149,11 +149,29 @@ export function feedContract(name: string, make: MakeRunner): void {
 
   Deno.test(`${name} feed() does not believe a job that ended before a short input did`, () =>
     withBench(make, async ({ runner, dir }) => {
-      const sink = await runner.feed(["true"], { logDir: dir });
-      await pause(500);
-      const end = await sink.end();
-      assert.equal(end.status, 1);
-      assert.match(end.logTail, /it ended before its input did/);
+      for (const waits of [0, 500]) {
+        const sink = await runner.feed(["true"], { logDir: dir });
+        await pause(waits);
+        await sink.write(new Uint8Array(1));
+        const end = await sink.end();
+        assert.equal(end.status, 1);
+        assert.match(end.logTail, /it ended before its input did/);
+      }
+    }));
+
+  Deno.test(`${name} feed() believes a job that took all and did not wait for the end of its input, as tar does`, () =>
+    withBench(make, async ({ runner, dir, script }) => {
+      const tool = await script(`head -c 100000 >${dir}/taken; echo $$ >${dir}/pid`);
+      for (const settle of ["end", "kill"] as const) {
+        const sink = await runner.feed(tool, { logDir: dir });
+        await sink.write(new Uint8Array(100_000));
+        await until("the job has ended", () => {
+          const pid = fileText(`${dir}/pid`);
+          return pid !== "" && !isAlive(Number(pid));
+        });
+        assert.equal((await sink[settle]("enough")).status, 0);
+        await Deno.remove(`${dir}/pid`);
+      }
     }));
 
   Deno.test(`${name} feed() lets the job hold its file, keeps its log private and leaves no name behind`, () =>

@@ -156,9 +156,13 @@ export function jobContract(name: string, make: MakeRunner): void {
         "guard and watcher have let go",
         () => !others.some((other) => links(other).includes(pipe)),
       );
-      const control = others.map((other) => linkOf(other, "3")).find((link) => link.startsWith("pipe:"));
-      assert.ok(control, "the watcher listens to us");
-      assert.ok(!links(pid).includes(control), "the command does not hold the guard's stdin");
+      let control: string | undefined;
+      await until("the watcher listens to us", () => {
+        const links = sessionMembers(session).map((member) => linkOf(member, "3"));
+        control = links.find((link) => link.startsWith("pipe:"));
+        return control !== undefined;
+      });
+      assert.ok(!links(pid).includes(control!), "the command does not hold the guard's stdin");
       await job.cancel("enough");
       await until("nothing of the job is left", () => sessionMembers(session).length === 0);
     }));

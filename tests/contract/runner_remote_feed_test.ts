@@ -52,3 +52,20 @@ for (const bytes of [150_000, 250_000]) {
     }),
   );
 }
+
+const late = new FaultyChannels();
+Deno.test(
+  "remote feed() rejects when the connection is lost behind the end of the input, and the tool is left to finish",
+  over(late, async ({ runner, dir, script }) => {
+    const tool = await script(`cat >/dev/null; echo $$ >${dir}/events.pid
+      while [ ! -e ${dir}/go ]; do sleep 0.1; done; echo done >${dir}/events`);
+    const sink = await runner.feed(tool, { logDir: dir });
+    await sink.write(new Uint8Array(100_000));
+    const ending = commandError(sink.end());
+    await until("the tool has all", () => fileText(`${dir}/events.pid`) !== "");
+    late.lose();
+    assert.equal((await ending).reason, "connection");
+    await Deno.writeTextFile(`${dir}/go`, "");
+    assert.equal(await noted(dir), "done\n");
+  }),
+);

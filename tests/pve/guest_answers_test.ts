@@ -4,12 +4,23 @@ import { run } from "./test_tools.ts";
 
 Deno.test("pct exec runs a command in a running container, and qm agent asks a running VM", async () => {
   await using node = await SimNode.create({
-    guests: [{ vmid: 101, config: { agent: "1" } }, { vmid: 105, kind: "lxc" }],
+    guests: [
+      { vmid: 101, config: { agent: "1" } },
+      { vmid: 102 },
+      { vmid: 103, config: { agent: "enabled=0" } },
+      { vmid: 104, status: "stopped", config: { agent: "1" } },
+      { vmid: 105, kind: "lxc" },
+    ],
   });
   const code = async (...[tool = "", ...args]: string[]) => (await run(node, tool, args)).code;
   const inside = ["pct", "exec", "105", "--", "/bin/true"];
   assert.equal(await code(...inside), 0);
-  assert.equal(await code("qm", "agent", "101", "ping"), 0);
+  const ping = await run(node, "qm", ["agent", "101", "ping"]);
+  assert.deepEqual([ping.code, ping.stdout], [0, ""]);
+  const says = async (vmid: number) => (await run(node, "qm", ["agent", vmid, "ping"])).stderr;
+  assert.match(await says(102), /^No QEMU guest agent configured$/m);
+  assert.match(await says(103), /^QEMU guest agent is not running$/m);
+  assert.match(await says(104), /^VM 104 is not running$/m);
   for (const vmid of [101, 105]) node.fault(vmid, { silent: true });
   assert.notEqual(await code(...inside), 0);
   assert.notEqual(await code("qm", "agent", "101", "ping"), 0);

@@ -118,14 +118,17 @@ function destroy(action: GuestAction): void {
   });
 }
 
+/**
+ * `qm agent VMID ping` (qemu-server's QemuServer/Agent.pm, agent_available): any `agent` line counts as configured, and
+ * one that is switched off has nobody who answers. An empty answer is not printed (CLI/qm.pm, print_agent_result).
+ */
 function agent(action: GuestAction): void {
-  const guest = action.look();
-  if (!isTrue(configValue(guest.config, "agent")?.split(",")[0]?.replace(/^enabled=/, ""))) {
-    throw new Error("No QEMU guest agent configured");
-  }
-  if (guest.status === "stopped") throw new Error(`VM ${action.vmid} is not running`);
-  if (action.faults.silent) throw new Error("QEMU guest agent is not running");
-  action.job.print("{}");
+  const { config, status } = action.look();
+  const line = configValue(config, "agent");
+  if (line === undefined) throw new Error("No QEMU guest agent configured");
+  if (status === "stopped") throw new Error(`VM ${action.vmid} is not running`);
+  const isOn = isTrue(line.split(",")[0]?.replace(/^enabled=/, ""));
+  if (!isOn || action.faults.silent) throw new Error("QEMU guest agent is not running");
 }
 
 export async function runGuestTask(job: Job): Promise<void> {

@@ -67,13 +67,13 @@ function refuseDestroy(context: Context, kind: GuestKind, vmid: number, parsed: 
   if (!parsed.flag("force")) throw new ToolError(`unable to destroy CT ${vmid} - container is running`);
 }
 
-/** `pct exec VMID -- COMMAND…`: no task, and its status is that of the command (PVE/CLI/pct.pm, lxc-attach). */
+/** `pct exec VMID -- COMMAND…`: no task, and its status is that of the command (pve-container's CLI/pct.pm, exec). */
 function execute(context: Context): number {
   const [vmid = "", separator, ...command] = context.argv.slice(1);
   const id = Number(vmid);
   const { status } = localGuest(context.state, context.node, "lxc", id);
-  if (separator !== "--" || command.length === 0) throw new ToolError("400 not enough arguments");
   if (status === "stopped") throw new ToolError(`container '${id}' not running!`);
+  if (separator !== "--" || command.length === 0) throw new ToolError("missing command");
   const known = command.length === 1 && command[0] === "/bin/true";
   if (known && !faultsOf(context.state, id).silent) return 0;
   throw new ToolError(`lxc-attach: ${id}: Failed to exec "${command[0]}"`);

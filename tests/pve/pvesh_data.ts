@@ -89,7 +89,7 @@ export function nodeList(state: SimState): Fields[] {
   }));
 }
 
-/** `/nodes/N/status`, as far as its memory goes (pve-manager's API2/Nodes.pm); since 9.0 with `available`. */
+/** `/nodes/N/status`, as far as its memory goes (pve-manager's API2/Nodes.pm); since 9.0.0 with `available`. */
 export function nodeStatus(state: SimState): Fields {
   const [free, total] = [state.knobs.freeMemory, 32 * 1024 ** 3];
   const available = state.release.startsWith("9.") ? { available: free } : {};

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import type { GuestSpec } from "../../pve/mod.ts";
 import { bytesBelow, CT, streamed, VM, volumesOf } from "./stream_bed.ts";
 
 for (const compress of ["0", "gzip", "lzo", "zstd"]) {
@@ -75,6 +76,11 @@ const cuts: [what: string, cut: (bytes: Uint8Array) => Uint8Array][] = [
   ["right behind its head", (bytes) => bytes.subarray(0, Math.min(20480, size(bytes) - 1))],
 ];
 
+/** A VM's tool waits for the end of its input; tar may have seen its end mark before and need no such word. */
+function assertKilled({ kind }: GuestSpec, exit: number | null | undefined): void {
+  if (kind !== "lxc") assert.equal(exit, 255, "the tool was told that a part is the whole");
+}
+
 for (const guest of [VM, CT]) {
   const label = guest.kind === "lxc" ? "container" : "VM";
   for (const compress of ["0", "zstd"]) {
@@ -83,7 +89,7 @@ for (const guest of [VM, CT]) {
       Deno.test(`restore() removes what it streamed of a ${label} (--compress ${compress}) that was cut ${what}`, async () => {
         const { sim, entry, report, argv, exit } = await streamed({ guest, compress, change });
         await using _ = sim;
-        if (argv) assert.equal(exit, 255, "the tool was told that a part is the whole");
+        if (argv) assertKilled(guest, exit);
         assert.deepEqual([report.outcome, entry.outcome, entry.damaged], ["failed", "failed", true]);
         assert.match(entry.error ?? "", /^Cannot restore (VM|CT) 900: .*(cut|damaged|decompress|zstd)/);
         assert.match(
@@ -121,8 +127,7 @@ for (const guest of [VM, CT]) {
   Deno.test(`restore() removes a streamed ${label} that is whole but not what was recorded`, async () => {
     const { sim, entry, exit } = await streamed({ guest, sha256: () => "0".repeat(64) });
     await using _ = sim;
-    // tar takes the end mark for the end, and may be done before it is killed.
-    if (guest === VM) assert.equal(exit, 255);
+    assertKilled(guest, exit);
     assert.match(entry.error ?? "", /has sha256 .* was recorded/);
     assert.deepEqual([entry.damaged, sim.guest(900), volumesOf(sim, 900)], [true, undefined, []]);
   });
