@@ -42,6 +42,9 @@ function changed(vmid: number, change: (archive: Uint8Array) => Uint8Array): (be
   };
 }
 
+const hasWorker = ({ node }: Bed, vmid: number) =>
+  node.guest(vmid)?.lock === "create" && node.processes().length > 0;
+
 const cutTail = (archive: Uint8Array) => archive.slice(0, -4096);
 const flipMiddle = (archive: Uint8Array) => {
   const at = archive.length >> 1;
@@ -86,7 +89,7 @@ const cases: FaultCase[] = [
   streamed("the tool hangs, and we are terminated", "no end", 101, {
     setUp: gone(101, { restoreHangs: "after-destroy" }),
     meanwhile: async (bed, { child }) => {
-      await eventually("its worker has begun", () => bed.node.guest(101)?.lock === "create");
+      await eventually("its worker has begun", () => hasWorker(bed, 101));
       child.kill("SIGTERM");
     },
     status: 143,
@@ -96,7 +99,7 @@ const cases: FaultCase[] = [
     setUp: gone(101, { restoreHangs: "after-destroy" }),
     meanwhile: async (bed) => {
       await toolRuns(bed, "qmrestore");
-      await eventually("its worker has begun", () => bed.node.guest(101)?.lock === "create");
+      await eventually("its worker has begun", () => hasWorker(bed, 101));
       for (const { pid } of bed.node.processes()) Deno.kill(-pid, "SIGKILL");
     },
     report: {
