@@ -85,7 +85,10 @@ async function inFreshStore(
 /** What plakar printed; it must have gone well. */
 async function must(finished: ReturnType<Bed["plakar"]>): Promise<string> {
   const { status, stderr, text } = await finished;
-  if (status !== 0) throw new Error(`plakar ended with status ${status}: ${stderr}${text}`);
+  // Where it cannot keep its socket, it says so, does nothing, and ends with 0.
+  if (status !== 0 || /failed to run/.test(text + stderr)) {
+    throw new Error(`plakar ended with status ${status}: ${stderr}${text}`);
+  }
   return text;
 }
 

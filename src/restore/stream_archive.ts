@@ -19,6 +19,8 @@ export interface StreamTask {
   onBytes: (bytes: number) => void;
   /** Called right before the tool is told the end: it goes on from then, also without us. */
   onWhole: () => void;
+  /** Called when the tool is to be ended, which may take it a while. */
+  onGiveUp: () => void;
   stop: AbortSignal;
 }
 
@@ -57,6 +59,7 @@ export async function streamArchive(
     stop.throwIfAborted();
   } catch (error) {
     const reason = stop.aborted ? stop.reason : failure ?? error;
+    task.onGiveUp();
     await giveUp(reason).catch(() => {});
     throw reason;
   } finally {

@@ -57,8 +57,9 @@ async function feedTool(
     entry.bytes = bytes;
     listen({ type: "bytes", vmid: target, bytes });
   };
+  const onGiveUp = () => listen({ type: "phase", vmid: target, text: "ending the restore tool" });
   try {
-    const task = { ...input, archive, compression, storages, decoder, requireBytes, onBytes, stop };
+    const task = { ...input, onGiveUp, archive, compression, storages, decoder, requireBytes, onBytes, stop };
     requireGoodEnd(plan, entry, await streamArchive(task, sink));
   } catch (error) {
     throw streamFailure(plan, entry, error, { sink, stop });
