@@ -25,9 +25,9 @@ export interface WorkDir {
   /**
    * Notes the guest that a restore tool is about to work on. When we die before `forgetTarget`, as soon as no job
    * works in the directory: what is left of one that is being made and lists no disk is removed; the note stays where
-   * that fails, and where nothing is left of one that was being replaced.
+   * that fails, where nothing is left of one that was being replaced, and where one was made of a stream.
    */
-  noteTarget(guest: GuestId, action: "create" | "replace"): Promise<void>;
+  noteTarget(guest: GuestId, how: { action: "create" | "replace"; streams: boolean }): Promise<void>;
   forgetTarget(): Promise<void>;
   /** Removes one directory made by `makeDir`. */
   removeDir(name: string): Promise<void>;
@@ -79,9 +79,10 @@ export async function makeWorkDir(
     });
   });
   let isLeft = false;
-  const note = async (name: string, guest: GuestId) => {
+  const note = async (name: string, guest: GuestId, more: readonly string[] = []) => {
     const file = await files.create(`${path}/${name}`);
-    await file.write(new TextEncoder().encode(`${tool(guest)}\n${guest.vmid}\n`));
+    const lines = [tool(guest), guest.vmid, ...more].map((line) => `${line}\n`);
+    await file.write(new TextEncoder().encode(lines.join("")));
     await file.close();
   };
   return {
@@ -93,7 +94,8 @@ export async function makeWorkDir(
     },
     noteRestart: (guest) => note("restart", guest),
     forgetRestart: () => files.removeFile(`${path}/restart`),
-    noteTarget: (guest, action) => note(TARGET_NOTES[action], guest),
+    noteTarget: (guest, { action, streams }) =>
+      note(TARGET_NOTES[action], guest, streams ? ["streamed"] : []),
     async forgetTarget() {
       for (const name of Object.values(TARGET_NOTES)) await files.removeFile(`${path}/${name}`);
     },

@@ -44,7 +44,7 @@ export async function carryOut(
     step = plan.streams ? "feed" : "restore";
     // A guest without disks that is whole would pass for what a failed restore left.
     const { target: vmid, kind } = plan;
-    if (plan.disks.length > 0 || plan.streams) await context.workDir.noteTarget({ vmid, kind }, plan.action);
+    if (plan.disks.length > 0 || plan.streams) await context.workDir.noteTarget({ vmid, kind }, plan);
     await restore(() => step = "restore");
     await requireRestored(plan, context.node);
     await context.workDir.forgetTarget().catch(() => {});

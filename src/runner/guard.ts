@@ -129,7 +129,8 @@ exec "$@"
  * `sh -c DIR_GUARD name DIR`: a line on stdin and it leaves. Our death, and once nobody holds DIR/busy it starts the
  * guest that DIR/restart names (tool, vmid), which was stopped for a restore, and removes DIR. A guest without any
  * disk is what a failed restore left, and is not started; where DIR/unfinished names it, nobody stood there before,
- * and it is removed. What is left of a guest, or was one that DIR/replacing names, must be told: then the notes stay.
+ * and it is removed. What is left of a guest, or was one that DIR/replacing names, must be told, and so must a guest of
+ * which nobody knows whether what was streamed into it is whole: then the notes stay.
  */
 export const DIR_GUARD = `read -r word && exit 0
 exec 9<>"$1/busy" && flock --exclusive 9 || exit 1
@@ -138,7 +139,11 @@ config_of() { guest_of "$1" && config=$("$tool" config "$vmid"); }
 has_disks() { printf '%s\\n' "$config" | grep -qE '^(ide|sata|scsi|virtio|efidisk|tpmstate|rootfs)[0-9]*:'; }
 is_told=
 if config_of "$1/restart" && has_disks; then "$tool" start "$vmid"; fi
-if config_of "$1/unfinished" && ! has_disks; then "$tool" destroy "$vmid" || is_told=yes; fi
+if config_of "$1/unfinished"; then
+  if ! has_disks; then "$tool" destroy "$vmid" || is_told=yes
+  elif grep -qx streamed "$1/unfinished"; then is_told=yes
+  fi
+fi
 if guest_of "$1/replacing"; then config_of "$1/replacing" && has_disks || is_told=yes; fi
 if [ "$is_told" ]; then rm -f -- "$1"/vzdump-*; else rm -rf -- "$1"; fi
 `;

@@ -62,6 +62,10 @@ for (const shell of ["dash", "bash"]) {
     assert.deepEqual(await called(shell, notes, DISKS), []);
     assert.deepEqual(await called(shell, { unfinished: "pct\n105\n" }, "rootfs: fast:x,size=1G"), []);
     assert.deepEqual(await called(shell, notes, ""), [], "nobody is there");
+    // Of what was streamed nobody knows whether it is whole.
+    const streamed = { unfinished: "pct\n105\nstreamed\n" };
+    assert.deepEqual(await called(shell, streamed, "rootfs: fast:x,size=1G", ["unfinished"]), []);
+    assert.deepEqual(await called(shell, streamed, NO_DISK), ["pct destroy 105"]);
   });
 
   test("starts a guest that was stopped for a restore, unless nothing is left of it", async () => {
