@@ -138,6 +138,7 @@ async function onDisk(written: Promise<void>): Promise<void> {
   try {
     await written;
   } catch (cause) {
+    if (cause instanceof UserError) throw cause;
     throw new UserError("failed", `Cannot stage the archive: ${messageOf(cause)}`, {
       hint: "nothing was changed; look at that disk, or give another --dump-dir",
       cause,
