@@ -128,7 +128,7 @@ Deno.test("restore --skip-refused leaves out archives whose very beginning is da
   const { path, names } = bed.snapshot();
   for (const kind of ["qemu-101", "lxc-106"]) {
     const name = names.find((entry) => entry.startsWith(`vzdump-${kind}-`) && !entry.endsWith(".json"));
-    Deno.truncateSync(`${path}/${name}`);
+    await Deno.truncate(`${path}/${name}`);
   }
   bed.node.destroyGuest(105);
   const refused = await bed.run(restoreArgs(bed, "--force"));
