@@ -133,16 +133,16 @@ class StagedFile {
   }
 }
 
-/** Where the file cannot be written nothing is wrong with the archive. */
+/** The archive could not be written where it is staged: nothing is wrong with it. */
+class NotStaged extends Error {
+  override readonly name = "NotStaged";
+}
+
 async function onDisk(written: Promise<void>): Promise<void> {
   try {
     await written;
   } catch (cause) {
-    if (cause instanceof UserError) throw cause;
-    throw new UserError("failed", `Cannot stage the archive: ${messageOf(cause)}`, {
-      hint: "nothing was changed; look at that disk, or give another --dump-dir",
-      cause,
-    });
+    throw cause instanceof UserError ? cause : new NotStaged(messageOf(cause), { cause });
   }
 }
 
@@ -160,7 +160,8 @@ async function createFile({ archive, source, node, path }: StageTask) {
 /** The error for people when staging fails, and what it leaves: the guests as they are. `what`: `VM 101`. */
 export function stageFailure(what: string, error: unknown): UserError {
   if (error instanceof UserError) return error;
-  return new UserError("damage", `Cannot restore ${what}: ${messageOf(error)}`, {
+  const kind = error instanceof NotStaged ? "failed" : "damage";
+  return new UserError(kind, `Cannot restore ${what}: ${messageOf(error)}`, {
     hint: "nothing was changed",
     cause: error,
   });

@@ -4,6 +4,12 @@ import type { GuardWord, JobLimits } from "./guard.ts";
 import type { ChannelEnd } from "./remote/channel.ts";
 import type { Argv, CommandEnd, JobSource } from "./runner.ts";
 
+/**
+ * Milliseconds before the stdout of a job that is to stop is drained. Until then one with more to write waits at its
+ * full pipe, where the guard's look at its log and the SIGTERM after it find it: not in its cleanup, which that would cut.
+ */
+const STOP_LEAD = 300;
+
 /** Milliseconds that a guard may outlive the stdout that we closed under its job. */
 const LAST_WAIT = 10_000;
 
@@ -93,12 +99,17 @@ export class GuardedJob implements JobSource {
   async #stop(): Promise<void> {
     this.guard.say("stop");
     let giveUp: ReturnType<typeof setTimeout> | undefined;
+    let lead: ReturnType<typeof setTimeout> | undefined;
     const closeOutput = setTimeout(() => {
       void this.guard.output.cancel(this.#stopping?.reason);
       const wait = Math.min(LAST_WAIT, this.limits.drain);
       giveUp = setTimeout(() => this.#givenUp.resolve(undefined), wait);
     }, this.limits.drain);
     try {
+      await Promise.race([
+        this.guard.exited,
+        new Promise((resolve) => lead = setTimeout(resolve, STOP_LEAD)),
+      ]);
       await this.#pull?.catch(() => {});
       let buffer = new ArrayBuffer(TRANSFER_BYTES);
       for (;;) {
@@ -108,6 +119,7 @@ export class GuardedJob implements JobSource {
       }
       await this.#end();
     } finally {
+      clearTimeout(lead);
       clearTimeout(closeOutput);
       clearTimeout(giveUp);
     }

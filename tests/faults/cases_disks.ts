@@ -75,14 +75,17 @@ const cases: FaultCase[] = [
     failingDisk: { at: "dump directory", takes: 1024, tells: "who syncs" },
     args: RESTORE,
     status: 1,
-    report: { 101: failed(/^Cannot stage the archive: Cannot write ".*": Input\/output error/) },
+    report: {
+      101: failed(/^Cannot restore VM 101: Cannot write ".*": Input\/output error.*; nothing was changed/),
+    },
     outcome: "the restore fails before the guest is stopped",
   },
   {
     name: "the archive cannot be read to its end",
     origin: "`read`: `Input/output error`",
-    node: VM,
-    backedUp: [],
+    // Larger than what is read of it for the plan.
+    node: { guests: [{ vmid: 101, name: "web", disks: [{ key: "scsi0", size: "32M", synthetic: true }] }] },
+    backedUp: ["--backup-compression", "0"],
     unreadable: true,
     args: RESTORE,
     status: 5,

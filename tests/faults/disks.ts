@@ -90,9 +90,9 @@ umount "$d.disk" && rmdir "$d.disk" && ${PUT_BACK}`;
 
 /** Lays the snapshot's one archive on a disk of its own that is cut off after it was mounted: the end is unreadable. */
 const UNREADABLE =
-  `file=$(ls "$d"/*Z-*/vzdump-*.zst) && mkdir "$d.disk" && mount -t tmpfs -o size=48m tmpfs "$d.disk" || exit 99
+  `file=$(ls "$d"/*Z-*/vzdump-*.vma) && mkdir "$d.disk" && mount -t tmpfs -o size=96m tmpfs "$d.disk" || exit 99
 size=$(($(stat -c %s "$file") / 1024))
-truncate -s $((size + 1024))K "$d.disk/image" && mkdir "$d.disk/on" || exit 99
+truncate -s $((size + 8192))K "$d.disk/image" && mkdir "$d.disk/on" || exit 99
 mkfs.ext4 -q -O ^has_journal -m 0 -N 16 "$d.disk/image" && mount -o loop "$d.disk/image" "$d.disk/on" || exit 99
 cp "$file" "$d.disk/on/archive" && umount "$d.disk/on" && mount -o loop,ro "$d.disk/image" "$d.disk/on" || exit 99
 ls "$d.disk/on/archive" >/dev/null && mount --bind "$d.disk/on/archive" "$file" || exit 99

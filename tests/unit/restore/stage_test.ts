@@ -159,9 +159,9 @@ Deno.test("stageArchive() rejects when the node's disk takes no more", () =>
       });
     const source = new TestSource(VMA);
     const failure = {
-      kind: "failed",
+      name: "NotStaged",
       cause: full,
-      message: "Cannot stage the archive: No space left on device",
+      message: "No space left on device",
     };
     await assert.rejects(stageArchive(task(dir, source, { files: { create } })), failure);
     assert.deepEqual([aborted, source.cancels.length], [1, 1]);
