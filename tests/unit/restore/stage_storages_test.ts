@@ -108,7 +108,7 @@ for (const [kind, bytes] of KINDS) {
           abort: () => Promise.resolve(void aborted++),
         });
       await assert.rejects(stageArchive(task(dir, bytes, { files: { create } })), {
-        kind: "failed",
+        name: "NotStaged",
         cause: full,
       });
       assert.equal(aborted, 1);
