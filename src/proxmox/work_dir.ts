@@ -28,6 +28,8 @@ export interface WorkDir {
    * that fails, where nothing is left of one that was being replaced, and where one was made of a stream.
    */
   noteTarget(guest: GuestId, how: { action: "create" | "replace"; streams: boolean }): Promise<void>;
+  /** Notes that what was streamed into the guest has proved whole. */
+  noteWhole(): Promise<void>;
   forgetTarget(): Promise<void>;
   /** Removes one directory made by `makeDir`. */
   removeDir(name: string): Promise<void>;
@@ -79,10 +81,9 @@ export async function makeWorkDir(
     });
   });
   let isLeft = false;
-  const note = async (name: string, guest: GuestId, more: readonly string[] = []) => {
+  const note = async (name: string, guest: GuestId) => {
     const file = await files.create(`${path}/${name}`);
-    const lines = [tool(guest), guest.vmid, ...more].map((line) => `${line}\n`);
-    await file.write(new TextEncoder().encode(lines.join("")));
+    await file.write(new TextEncoder().encode(`${tool(guest)}\n${guest.vmid}\n`));
     await file.close();
   };
   return {
@@ -94,10 +95,15 @@ export async function makeWorkDir(
     },
     noteRestart: (guest) => note("restart", guest),
     forgetRestart: () => files.removeFile(`${path}/restart`),
-    noteTarget: (guest, { action, streams }) =>
-      note(TARGET_NOTES[action], guest, streams ? ["streamed"] : []),
+    async noteTarget(guest, { action, streams }) {
+      if (streams) await note("streamed", guest);
+      await note(TARGET_NOTES[action], guest);
+    },
+    noteWhole: () => files.removeFile(`${path}/streamed`),
     async forgetTarget() {
-      for (const name of Object.values(TARGET_NOTES)) await files.removeFile(`${path}/${name}`);
+      for (const name of [...Object.values(TARGET_NOTES), "streamed"]) {
+        await files.removeFile(`${path}/${name}`);
+      }
     },
     removeDir: (name) => files.removeTree(`${path}/${name}`),
     leave: () => {

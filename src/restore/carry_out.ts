@@ -25,7 +25,7 @@ export async function carryOut(
   plan: PlannedRestore,
   entry: RestoredGuest,
   context: ReplaceContext,
-  restore: (onWhole: () => void) => Promise<void>,
+  restore: (onWhole: () => Promise<void>) => Promise<void>,
 ): Promise<void> {
   context.stop.throwIfAborted();
   const before = await requireAsPlanned(plan, context.node);
@@ -45,7 +45,10 @@ export async function carryOut(
     // A guest without disks that is whole would pass for what a failed restore left.
     const { target: vmid, kind } = plan;
     if (plan.disks.length > 0 || plan.streams) await context.workDir.noteTarget({ vmid, kind }, plan);
-    await restore(() => step = "restore");
+    await restore(async () => {
+      await context.workDir.noteWhole();
+      step = "restore";
+    });
     await requireRestored(plan, context.node);
     await context.workDir.forgetTarget().catch(() => {});
   } catch (error) {

@@ -18,7 +18,7 @@ export interface StreamTask {
   requireBytes?: ((bytes: number) => void) | undefined;
   onBytes: (bytes: number) => void;
   /** Called right before the tool is told the end: it goes on from then, also without us. */
-  onWhole: () => void;
+  onWhole: () => Promise<void>;
   /** Called when the tool is to be ended, which may take it a while. */
   onGiveUp: () => void;
   stop: AbortSignal;
@@ -57,6 +57,7 @@ export async function streamArchive(
     requireRecorded(archive, sha256);
     requireBytes?.(bytes);
     stop.throwIfAborted();
+    await task.onWhole();
   } catch (error) {
     const reason = stop.aborted ? stop.reason : failure ?? error;
     task.onGiveUp();
@@ -65,7 +66,6 @@ export async function streamArchive(
   } finally {
     stop.removeEventListener("abort", onStop);
   }
-  task.onWhole();
   return await sink.end();
 }
 

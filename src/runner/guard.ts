@@ -130,7 +130,7 @@ exec "$@"
  * guest that DIR/restart names (tool, vmid), which was stopped for a restore, and removes DIR. A guest without any
  * disk is what a failed restore left, and is not started; where DIR/unfinished names it, nobody stood there before,
  * and it is removed. What is left of a guest, or was one that DIR/replacing names, must be told, and so must a guest of
- * which nobody knows whether what was streamed into it is whole: then the notes stay.
+ * which DIR/streamed says that nobody knows whether its stream was whole: then the notes stay.
  */
 export const DIR_GUARD = `read -r word && exit 0
 exec 9<>"$1/busy" && flock --exclusive 9 || exit 1
@@ -141,7 +141,7 @@ is_told=
 if config_of "$1/restart" && has_disks; then "$tool" start "$vmid"; fi
 if config_of "$1/unfinished"; then
   if ! has_disks; then "$tool" destroy "$vmid" || is_told=yes
-  elif grep -qx streamed "$1/unfinished"; then is_told=yes
+  elif [ -e "$1/streamed" ]; then is_told=yes
   fi
 fi
 if guest_of "$1/replacing"; then config_of "$1/replacing" && has_disks || is_told=yes; fi

@@ -63,8 +63,9 @@ for (const shell of ["dash", "bash"]) {
     assert.deepEqual(await called(shell, { unfinished: "pct\n105\n" }, "rootfs: fast:x,size=1G"), []);
     assert.deepEqual(await called(shell, notes, ""), [], "nobody is there");
     // Of what was streamed nobody knows whether it is whole.
-    const streamed = { unfinished: "pct\n105\nstreamed\n" };
-    assert.deepEqual(await called(shell, streamed, "rootfs: fast:x,size=1G", ["unfinished"]), []);
+    const streamed = { unfinished: "pct\n105\n", streamed: "pct\n105\n" };
+    const stays = ["streamed", "unfinished"];
+    assert.deepEqual(await called(shell, streamed, "rootfs: fast:x,size=1G", stays), []);
     assert.deepEqual(await called(shell, streamed, NO_DISK), ["pct destroy 105"]);
   });
 
