@@ -19,12 +19,12 @@ export async function clearUp(
 ): Promise<string> {
   const guest = await findTarget(plan, node);
   if (!before) return guest ? await clearStub(plan, entry, node) : "nothing was left behind";
-  // Another task has come in between, and whatever stands there now is that task's.
-  if (/(VM|CT) is locked \(/.test(entry.log ?? "")) {
-    return "another task is at work on it; it was not replaced";
-  }
   const now = guest && await lookAt(node, guest).catch(() => undefined);
-  if (!now || !isIntact(now, before)) return lostText(plan, entry);
+  if (!now || !isIntact(now, before)) {
+    // Another task has come in between, and what stands there now is that task's.
+    const isTaken = /(VM|CT) is locked \(/.test(entry.log ?? "");
+    return isTaken ? "another task is at work on it; it was not replaced" : lostText(plan, entry);
+  }
   const after = (entry.copy ? `; its copy ${guestLabel(entry.copy)} stays` : "") +
     await putBackHa(before, node);
   if (before.status === "stopped" || now.status !== "stopped") {

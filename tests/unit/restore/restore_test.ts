@@ -205,6 +205,26 @@ Deno.test("restore() does not start what a failed tool left of the old guest", a
   assert.ok(small.vms.has(101), "the remains of a replaced guest are not ours to remove");
 });
 
+Deno.test("restore() tells a guest that another task has locked from one that is lost", async () => {
+  const locked = { status: 255, logTail: "unable to restore VM 101 - VM is locked (backup)" };
+  // 1. It is whole: it runs again.
+  const whole = withVm("running");
+  whole.restoreTool = () => locked;
+  assert.match((await restored(whole)).entry.error ?? "", /; the guest .* is intact and was started again$/);
+  assert.equal(whole.vms.get(101)?.status, "running");
+  // 2. The other task has changed it: nothing is ours to tell lost, or to start.
+  const taken = withVm("running");
+  taken.restoreTool = (vmid) => {
+    taken.vms.set(vmid, { status: "stopped", config: "memory: 128\n" });
+    return locked;
+  };
+  assert.match(
+    (await restored(taken)).entry.error ?? "",
+    /; another task is at work on it; it was not replaced$/,
+  );
+  assert.equal(taken.vms.get(101)?.status, "stopped");
+});
+
 Deno.test("restore() removes the stub that a failed qmrestore leaves of a new guest", async () => {
   const small = new SmallNode();
   small.restoreTool = (vmid) => {
